@@ -1,0 +1,55 @@
+//! The connection to Postgres and the migrations of every schema.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::queue;
+use crate::secret::Secret;
+
+/// Why there is no usable database.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The connection string cannot be read.
+    #[error("the database URL is malformed")]
+    Url(#[source] sqlx::Error),
+    /// Nobody answers, or the login is refused.
+    #[error("failed to connect to the database at {address}")]
+    Connect {
+        /// Host, port and database name; no user, no password.
+        address: String,
+        /// The cause.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A migration failed.
+    #[error("failed to migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The queue's own tables could not be made.
+    #[error("failed to set up the queue")]
+    Queue(#[source] queue::QueueError),
+}
+
+/// Connects, with at most `max_connections` connections.
+pub async fn connect(url: &Secret, max_connections: u32) -> Result<PgPool, DatabaseError> {
+    let options: PgConnectOptions = url.expose().parse().map_err(DatabaseError::Url)?;
+    let address = format!(
+        "{}:{}/{}",
+        options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string()),
+        options.get_port(),
+        options.get_database().unwrap_or("(default)")
+    );
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options.options([("timezone", "UTC")]))
+        .await
+        .map_err(|source| DatabaseError::Connect { address, source })
+}
+
+/// Brings every schema, and the queue's tables, to the version of this program. Forward only; a second call changes nothing.
+pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
+    queue::setup(pool).await.map_err(DatabaseError::Queue)?;
+    sqlx::migrate!("./migrations").run(pool).await.map_err(DatabaseError::Migrate)
+}

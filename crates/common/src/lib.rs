@@ -1,0 +1,13 @@
+//! The contract between the parts: words, tables and job messages. It decides nothing.
+
+pub mod clock;
+pub mod database;
+pub mod failure;
+pub mod jobs;
+pub mod keyword;
+pub mod marketplace;
+pub mod observation;
+pub mod queue;
+pub mod raw_payload;
+pub mod secret;
+pub mod week;

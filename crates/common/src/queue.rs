@@ -1,0 +1,538 @@
+//! The queue: apalis on Postgres carries jobs to workers; what happens to a job is decided and recorded in `ops.jobs`.
+//!
+//! This is the only file that names the queue library. apalis delivers a message at least once, takes the messages of a
+//! dead worker back, and wakes idle workers. It does not space out retries, put work off, give work up or refuse
+//! duplicates: those are done here, each in one transaction with the rows it concerns. The queue lives in real time, by
+//! the database's clock, so that all processes agree; the time of the world is an argument of the jobs themselves.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use apalis::prelude::{BackendExt, TaskBuilder, WorkerBuilder, WorkerBuilderExt};
+use apalis_postgres::{Config, PostgresStorage};
+use futures::FutureExt;
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+use uuid::Uuid;
+
+use crate::failure::Failure;
+use crate::jobs::{Job, Queue};
+
+/// What the queue could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The database failed.
+    #[error("the queue's database failed")]
+    Database(#[from] sqlx::Error),
+    /// The queue library failed.
+    #[error("the queue library failed")]
+    Library(#[from] apalis_postgres::Error),
+    /// A message cannot be written or read.
+    #[error("a job's message is malformed")]
+    Message(#[from] serde_json::Error),
+    /// Another worker has taken the job over meanwhile; this one's effects are rolled back.
+    #[error("job {0} was taken over by another worker")]
+    Fenced(Uuid),
+}
+
+/// A job whose worker was fenced off, or whose database failed, may be tried again.
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Failure {
+        Failure::retry(error)
+    }
+}
+
+/// How the queue behaves in one process.
+#[derive(Clone, Debug)]
+pub struct QueueConfig {
+    /// How often a worker says that it lives.
+    pub heartbeat: Duration,
+    /// After how many silent heartbeats a worker's jobs are taken back.
+    pub missed_heartbeats: usize,
+    /// How often an idle worker looks for due work when nothing wakes it.
+    pub poll_interval: Duration,
+    /// Delay before the second try; it doubles with each further one.
+    pub retry_base: Duration,
+    /// Longest delay between two tries.
+    pub retry_cap: Duration,
+}
+
+impl Default for QueueConfig {
+    fn default() -> QueueConfig {
+        QueueConfig {
+            heartbeat: Duration::from_secs(5),
+            missed_heartbeats: 3,
+            poll_interval: Duration::from_millis(500),
+            retry_base: Duration::from_secs(2),
+            retry_cap: Duration::from_secs(900),
+        }
+    }
+}
+
+/// Makes the queue library's own tables, in its schema `apalis`.
+pub async fn setup(pool: &PgPool) -> Result<(), QueueError> {
+    PostgresStorage::setup(pool).await?;
+    Ok(())
+}
+
+/// Enqueues a job in the caller's transaction and returns its identifier, or nothing when its key is known already.
+pub async fn enqueue(
+    connection: &mut PgConnection,
+    job: &Job,
+    priority: i32,
+) -> Result<Option<Uuid>, QueueError> {
+    let job_id = Uuid::now_v7();
+    let inserted = sqlx::query!(
+        "insert into ops.jobs (job_id, job_name, queue_name, job_key, message, crawl_run_id, priority, state,
+             max_attempts, run_at, enqueued_at)
+         values ($1, $2, $3, $4, $5, $6, $7, 'ready', $8, now(), now())
+         on conflict (job_key) do nothing",
+        job_id,
+        job.name(),
+        job.queue().name(),
+        job.key(),
+        serde_json::to_value(job)?,
+        job.crawl_run_id(),
+        priority,
+        job.max_attempts(),
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    if inserted == 0 {
+        return Ok(None);
+    }
+    let delivery = Delivery { job_id, delivery: 1 };
+    deliver(connection, &delivery, job.queue().name(), priority, Duration::ZERO).await?;
+    Ok(Some(job_id))
+}
+
+/// Hands a dead, discarded or waiting job to the queue again, at once and with all its tries.
+///
+/// Returns false when there is no such job or it is running or done.
+pub async fn retry_now(connection: &mut PgConnection, job_id: Uuid) -> Result<bool, QueueError> {
+    let row = sqlx::query!(
+        "update ops.jobs
+         set state = 'ready', attempts = 0, delivery = delivery + 1, run_at = now(), finished_at = null
+         where job_id = $1 and state in ('dead', 'discarded', 'ready')
+         returning delivery, queue_name, priority",
+        job_id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    resolve_dead_letter(connection, job_id, "retried").await?;
+    let delivery = Delivery { job_id, delivery: row.delivery };
+    deliver(connection, &delivery, &row.queue_name, row.priority, Duration::ZERO).await?;
+    Ok(true)
+}
+
+/// Ends a dead or waiting job for good. Returns false when there is no such job or it is running or ended.
+pub async fn discard(connection: &mut PgConnection, job_id: Uuid) -> Result<bool, QueueError> {
+    let changed = sqlx::query!(
+        "update ops.jobs set state = 'discarded', delivery = delivery + 1, finished_at = now()
+         where job_id = $1 and state in ('dead', 'ready')",
+        job_id
+    )
+    .execute(&mut *connection)
+    .await?
+    .rows_affected();
+    resolve_dead_letter(connection, job_id, "discarded").await?;
+    Ok(changed > 0)
+}
+
+/// Returns how many workers, of all processes, gave a sign of life within the last quarter of a minute.
+pub async fn live_worker_count(pool: &PgPool) -> Result<i64, QueueError> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from apalis.workers where last_seen > now() - interval '15 seconds'"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(count)
+}
+
+/// The running try of a job, as the job's function sees it.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The job.
+    pub job_id: Uuid,
+    /// Number of the try, from 1.
+    pub try_number: i32,
+    /// Priority, to be handed on to successors.
+    pub priority: i32,
+    request_count: Arc<AtomicI32>,
+}
+
+impl Attempt {
+    /// Counts a request sent to a marketplace.
+    pub fn count_request(&self) {
+        self.request_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the job as done in the transaction that holds its effects: both are committed, or neither.
+    pub async fn complete(&self, connection: &mut PgConnection) -> Result<(), QueueError> {
+        let ended = self.end(connection, "done", None).await?;
+        if !ended {
+            return Err(QueueError::Fenced(self.job_id));
+        }
+        sqlx::query!(
+            "update ops.jobs set state = 'done', finished_at = now() where job_id = $1 and state = 'running'",
+            self.job_id
+        )
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Closes the try; false when another worker has taken the job over.
+    async fn end(
+        &self,
+        connection: &mut PgConnection,
+        outcome: &str,
+        cause: Option<&str>,
+    ) -> Result<bool, sqlx::Error> {
+        let changed = sqlx::query!(
+            "update ops.job_attempts set outcome = $3, cause = $4, finished_at = now(), request_count = $5
+             where job_id = $1 and try_number = $2 and outcome = 'running'",
+            self.job_id,
+            self.try_number,
+            outcome,
+            cause,
+            self.request_count.load(Ordering::Relaxed),
+        )
+        .execute(connection)
+        .await?
+        .rows_affected();
+        Ok(changed > 0)
+    }
+}
+
+/// Serves a queue until `shutdown`: runs its jobs, at most `concurrency` at a time, and acts on their answers.
+///
+/// A worker that loses the database is started again until it is back. On shutdown, running jobs finish and buffered
+/// ones go back to the queue.
+pub async fn work<Handler, Answer>(
+    pool: PgPool,
+    config: QueueConfig,
+    queue: Queue,
+    concurrency: usize,
+    shutdown: CancellationToken,
+    handler: Handler,
+) where
+    Handler: Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
+    Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    const RESTART_DELAY: Duration = Duration::from_secs(1);
+    while !shutdown.is_cancelled() {
+        let worker_name = format!("{}-{}", queue.name(), Uuid::now_v7().simple());
+        let storage = PostgresStorage::<Delivery>::new(&pool)
+            .with_config(
+                Config::default()
+                    .queue(queue.name())
+                    .batch_size(concurrency.max(1))
+                    .heartbeat_interval(config.heartbeat)
+                    .missed_heartbeats(config.missed_heartbeats)
+                    .lock_tasks(false)
+                    .persist_results(false),
+            )
+            .with_pubsub()
+            .poll_with_interval(config.poll_interval);
+        let run = {
+            let (pool, config, handler, worker_name) =
+                (pool.clone(), config.clone(), handler.clone(), worker_name.clone());
+            move |delivery: Delivery| {
+                let (pool, config, handler, worker_name) =
+                    (pool.clone(), config.clone(), handler.clone(), worker_name.clone());
+                async move {
+                    if let Err(cause) = attempt(&pool, &config, &worker_name, &delivery, handler).await {
+                        // The message is not lost: it is taken back with those of dead workers.
+                        error!(job.id = %delivery.job_id, error = %crate::failure::chain(&cause), "failed to record a job");
+                        return Err(cause);
+                    }
+                    Ok(())
+                }
+            }
+        };
+        let worker = WorkerBuilder::new(worker_name.as_str())
+            .backend(storage)
+            .concurrency(concurrency.max(1))
+            .build(run);
+        let stop = shutdown.clone();
+        let ended = worker
+            .run_until(async move {
+                stop.cancelled().await;
+                Ok::<(), std::io::Error>(())
+            })
+            .await;
+        if shutdown.is_cancelled() {
+            debug!(queue = queue.name(), "worker stopped");
+            return;
+        }
+        warn!(queue = queue.name(), result = ?ended, "worker ended, starting another");
+        tokio::select! {
+            () = tokio::time::sleep(RESTART_DELAY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+/// The message that the queue library carries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Delivery {
+    job_id: Uuid,
+    delivery: i32,
+}
+
+/// A job that was taken up, or the reason why it is not run.
+enum TakenUp {
+    Run(Job, Attempt),
+    Skip,
+}
+
+async fn attempt<Handler, Answer>(
+    pool: &PgPool,
+    config: &QueueConfig,
+    worker_name: &str,
+    delivery: &Delivery,
+    handler: Handler,
+) -> Result<(), QueueError>
+where
+    Handler: Fn(Job, Attempt) -> Answer,
+    Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let (job, attempt) = match take_up(pool, worker_name, delivery).await? {
+        TakenUp::Run(job, attempt) => (job, attempt),
+        TakenUp::Skip => return Ok(()),
+    };
+    let name = job.name();
+    let answer = match std::panic::AssertUnwindSafe(handler(job, attempt.clone())).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(panic) => Err(Failure::Retry { cause: format!("the job panicked: {}", panic_text(&*panic)) }),
+    };
+    let settled = match answer {
+        Ok(()) => finish(pool, &attempt).await,
+        Err(failure) => settle_failure(pool, config, &attempt, name, failure).await,
+    };
+    match settled {
+        Err(QueueError::Fenced(job_id)) => {
+            info!(job.id = %job_id, job.name = name, "job {job_id} was taken over by another worker");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Marks the job as running and opens a try, unless the message is outdated or the job has no try left.
+async fn take_up(pool: &PgPool, worker_name: &str, delivery: &Delivery) -> Result<TakenUp, QueueError> {
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query!(
+        "select message, attempts, max_attempts, priority, state from ops.jobs
+         where job_id = $1 and delivery = $2 and state in ('ready', 'running')
+         for update",
+        delivery.job_id,
+        delivery.delivery,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(row) = row else { return Ok(TakenUp::Skip) };
+
+    // A try that still counts as running belongs to a worker that died: the queue library takes back only those.
+    if row.state == "running" {
+        sqlx::query!(
+            "update ops.job_attempts set outcome = 'lost', finished_at = now() where job_id = $1 and outcome = 'running'",
+            delivery.job_id
+        )
+        .execute(&mut *tx)
+        .await?;
+    }
+    if row.attempts >= row.max_attempts {
+        let cause = format!("its worker died during each of {} tries", row.attempts);
+        bury(&mut tx, delivery.job_id, &cause).await?;
+        tx.commit().await?;
+        return Ok(TakenUp::Skip);
+    }
+    let job = match serde_json::from_value::<Job>(row.message) {
+        Ok(job) => job,
+        Err(problem) => {
+            bury(&mut tx, delivery.job_id, &format!("its message cannot be read: {problem}")).await?;
+            tx.commit().await?;
+            return Ok(TakenUp::Skip);
+        }
+    };
+    let try_number = sqlx::query_scalar!(
+        r#"with job as (
+               update ops.jobs set state = 'running', attempts = attempts + 1 where job_id = $1
+           )
+           insert into ops.job_attempts (job_id, try_number, worker_name, started_at, outcome)
+           select $1, coalesce(max(try_number), 0) + 1, $2, now(), 'running'
+           from ops.job_attempts where job_id = $1
+           returning try_number"#,
+        delivery.job_id,
+        worker_name,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let attempt = Attempt {
+        job_id: delivery.job_id,
+        try_number,
+        priority: row.priority,
+        request_count: Arc::new(AtomicI32::new(0)),
+    };
+    Ok(TakenUp::Run(job, attempt))
+}
+
+/// Ends a job that answered well, unless its own transaction did so.
+async fn finish(pool: &PgPool, attempt: &Attempt) -> Result<(), QueueError> {
+    let state = sqlx::query_scalar!("select state from ops.jobs where job_id = $1", attempt.job_id)
+        .fetch_one(pool)
+        .await?;
+    if state != "running" {
+        return Ok(());
+    }
+    let mut tx = pool.begin().await?;
+    attempt.complete(&mut tx).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Acts on a failure: another try with a growing delay, a pause, or the dead letters.
+async fn settle_failure(
+    pool: &PgPool,
+    config: &QueueConfig,
+    attempt: &Attempt,
+    job_name: &str,
+    failure: Failure,
+) -> Result<(), QueueError> {
+    let mut tx = pool.begin().await?;
+    let row = sqlx::query!(
+        "select attempts, max_attempts, queue_name, delivery from ops.jobs where job_id = $1 for update",
+        attempt.job_id
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let is_exhausted = row.attempts >= row.max_attempts;
+    let (outcome, counted, delay) = match &failure {
+        Failure::Retry { .. } if is_exhausted => ("dead", true, None),
+        Failure::Retry { .. } => ("retry", true, Some(backoff(config, row.attempts))),
+        Failure::Snooze { delay, .. } => ("snooze", false, Some(*delay)),
+        Failure::GiveUp { .. } => ("dead", true, None),
+    };
+    if !attempt.end(&mut tx, outcome, Some(failure.cause())).await? {
+        return Err(QueueError::Fenced(attempt.job_id));
+    }
+    match delay {
+        None => {
+            warn!(job.id = %attempt.job_id, job.name = job_name, cause = failure.cause(),
+                "gave up job {}: {}", attempt.job_id, failure.cause());
+            bury(&mut tx, attempt.job_id, failure.cause()).await?;
+        }
+        Some(delay) => {
+            debug!(job.id = %attempt.job_id, job.name = job_name, outcome, delay_ms = delay.as_millis() as u64,
+                cause = failure.cause(), "job {} will run again", attempt.job_id);
+            sqlx::query!(
+                "update ops.jobs
+                 set state = 'ready', delivery = delivery + 1, run_at = now() + make_interval(secs => $2),
+                     attempts = attempts - $3, snoozes = snoozes + $3
+                 where job_id = $1",
+                attempt.job_id,
+                delay.as_secs_f64(),
+                i32::from(!counted),
+            )
+            .execute(&mut *tx)
+            .await?;
+            let delivery = Delivery { job_id: attempt.job_id, delivery: row.delivery + 1 };
+            deliver(&mut tx, &delivery, &row.queue_name, attempt.priority, delay).await?;
+        }
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Hands a message to the queue library, due after `delay`.
+async fn deliver(
+    connection: &mut PgConnection,
+    delivery: &Delivery,
+    queue_name: &str,
+    priority: i32,
+    delay: Duration,
+) -> Result<(), QueueError> {
+    let mut task = TaskBuilder::new(serde_json::to_vec(delivery)?)
+        .idempotency_key(format!("{}:{}", delivery.job_id, delivery.delivery))
+        .priority(priority.max(0) as usize);
+    if !delay.is_zero() {
+        // The library keeps due times in whole seconds; waiting a little longer is right, waiting less is not.
+        task = task.run_after(Duration::from_secs(delay.as_secs() + 1));
+    }
+    apalis_postgres::queries::push_tasks(connection, queue_name, vec![task.build()]).await?;
+    Ok(())
+}
+
+/// Gives a job up and keeps it with its cause.
+async fn bury(connection: &mut PgConnection, job_id: Uuid, cause: &str) -> Result<(), sqlx::Error> {
+    sqlx::query!("update ops.jobs set state = 'dead', finished_at = now() where job_id = $1", job_id)
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query!(
+        "insert into ops.dead_letters (job_id, cause, dead_at) values ($1, $2, now())
+         on conflict (job_id) where resolution is null do nothing",
+        job_id,
+        cause
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn resolve_dead_letter(
+    connection: &mut PgConnection,
+    job_id: Uuid,
+    resolution: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update ops.dead_letters set resolution = $2, resolved_at = now() where job_id = $1 and resolution is null",
+        job_id,
+        resolution
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Returns the delay after the given number of counted tries: doubled each time, capped, half of it random.
+fn backoff(config: &QueueConfig, attempts: i32) -> Duration {
+    let doublings = attempts.clamp(1, 20) as u32 - 1;
+    let full = config.retry_base.saturating_mul(2u32.saturating_pow(doublings)).min(config.retry_cap);
+    full.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_double_and_stay_below_the_cap() {
+        let config = QueueConfig {
+            retry_base: Duration::from_secs(2),
+            retry_cap: Duration::from_secs(60),
+            ..QueueConfig::default()
+        };
+        for (attempts, full) in [(1, 2), (2, 4), (3, 8), (5, 32), (6, 60), (30, 60)] {
+            let delay = backoff(&config, attempts);
+            assert!(delay >= Duration::from_secs(full) / 2 && delay <= Duration::from_secs(full), "{attempts}: {delay:?}");
+        }
+    }
+}
