@@ -1,0 +1,164 @@
+//! How the collectors are configured: credentials, addresses, limits and depth, per marketplace.
+
+use std::time::Duration;
+
+use digitallz_common::raw_payload;
+use digitallz_common::secret::Secret;
+use url::Url;
+
+pub use crate::limits::{Limit, Limits, LimitsError};
+pub use crate::marketplaces::{amazon, ebay, etsy};
+
+/// Everything the collectors are told. A marketplace that is absent has no credentials, and its jobs are given up.
+#[derive(Clone, Debug, Default)]
+pub struct CollectorConfig {
+    /// Amazon, by the Selling Partner API.
+    pub amazon: Option<AmazonConfig>,
+    /// Etsy, by the Open API v3.
+    pub etsy: Option<EtsyConfig>,
+    /// eBay, by the Buy APIs.
+    pub ebay: Option<EbayConfig>,
+    /// What holds for every request.
+    pub http: HttpConfig,
+}
+
+/// What holds for every HTTP request.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Longest time for a whole answer; for a report document, longest silence while it is received.
+    pub timeout: Duration,
+    /// Largest body that is accepted, in bytes.
+    pub max_body_bytes: usize,
+    /// How the collectors introduce themselves.
+    pub user_agent: String,
+}
+
+impl Default for HttpConfig {
+    fn default() -> HttpConfig {
+        HttpConfig {
+            timeout: Duration::from_secs(30),
+            max_body_bytes: raw_payload::MAX_BODY_BYTES,
+            user_agent: concat!("digitallz-keywords/", env!("CARGO_PKG_VERSION"), " (Language=Rust)").to_owned(),
+        }
+    }
+}
+
+/// How Amazon is asked.
+#[derive(Clone, Debug)]
+pub struct AmazonConfig {
+    /// Address of the API; absent takes the region of the market (North America, Europe, Far East).
+    pub base_url: Option<Url>,
+    /// Address where access tokens are issued.
+    pub token_url: Url,
+    /// Identifier of the application; empty counts as missing.
+    pub client_id: Secret,
+    /// Secret of the application; empty counts as missing.
+    pub client_secret: Secret,
+    /// The seller's long-lived token; empty counts as missing.
+    pub refresh_token: Secret,
+    /// Items per page of a catalog search, 1 to 20.
+    pub page_size: u32,
+    /// Pages per keyword; one, because paging by keyword is unreliable.
+    pub pages: u32,
+    /// How long to wait before asking again whether a report is done.
+    pub report_poll_delay: Duration,
+    /// Limits per operation, see [`amazon::OPERATIONS`].
+    pub limits: Limits,
+}
+
+impl AmazonConfig {
+    /// Makes a configuration with the published limits.
+    pub fn new(client_id: Secret, client_secret: Secret, refresh_token: Secret) -> AmazonConfig {
+        AmazonConfig {
+            base_url: None,
+            token_url: default_url(amazon::TOKEN_URL),
+            client_id,
+            client_secret,
+            refresh_token,
+            page_size: amazon::PAGE_SIZE_MAX,
+            pages: 1,
+            report_poll_delay: Duration::from_secs(60),
+            limits: amazon::limits(),
+        }
+    }
+}
+
+/// How Etsy is asked.
+#[derive(Clone, Debug)]
+pub struct EtsyConfig {
+    /// Address of the API.
+    pub base_url: Url,
+    /// The application's key; empty counts as missing.
+    pub keystring: Secret,
+    /// The application's secret; empty counts as missing.
+    pub shared_secret: Secret,
+    /// Listings per page, 1 to 100.
+    pub page_size: u32,
+    /// Pages per keyword.
+    pub pages: u32,
+    /// Limits per operation, see [`etsy::OPERATIONS`].
+    pub limits: Limits,
+}
+
+impl EtsyConfig {
+    /// Makes a configuration with cautious limits; the true ones are granted per application.
+    pub fn new(keystring: Secret, shared_secret: Secret) -> EtsyConfig {
+        EtsyConfig {
+            base_url: default_url(etsy::BASE_URL),
+            keystring,
+            shared_secret,
+            page_size: 48,
+            pages: 1,
+            limits: etsy::limits(),
+        }
+    }
+}
+
+/// How eBay is asked.
+#[derive(Clone, Debug)]
+pub struct EbayConfig {
+    /// Address of the API, which also issues the tokens.
+    pub base_url: Url,
+    /// Identifier of the application; empty counts as missing.
+    pub client_id: Secret,
+    /// Secret of the application; empty counts as missing.
+    pub client_secret: Secret,
+    /// Items per page, 1 to 200.
+    pub page_size: u32,
+    /// Pages per keyword.
+    pub pages: u32,
+    /// Limits per operation, see [`ebay::OPERATIONS`].
+    pub limits: Limits,
+}
+
+impl EbayConfig {
+    /// Makes a configuration with the published daily limits and a cautious rate.
+    pub fn new(client_id: Secret, client_secret: Secret) -> EbayConfig {
+        EbayConfig {
+            base_url: default_url(ebay::BASE_URL),
+            client_id,
+            client_secret,
+            page_size: 50,
+            pages: 1,
+            limits: ebay::limits(),
+        }
+    }
+}
+
+fn default_url(address: &'static str) -> Url {
+    Url::parse(address).expect("the addresses in this crate are valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_stand() {
+        let secret = || Secret::new("s");
+        assert_eq!(AmazonConfig::new(secret(), secret(), secret()).token_url.as_str(), amazon::TOKEN_URL);
+        assert_eq!(EtsyConfig::new(secret(), secret()).base_url.host_str(), Some("openapi.etsy.com"));
+        assert_eq!(EbayConfig::new(secret(), secret()).base_url.host_str(), Some("api.ebay.com"));
+        assert!(!format!("{:?}", EbayConfig::new(Secret::new("hidden"), secret())).contains("hidden"));
+    }
+}

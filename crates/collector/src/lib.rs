@@ -1,0 +1,49 @@
+//! Asks the marketplaces and keeps their answers verbatim: the only crate that calls out.
+//!
+//! | job | function | leaves behind |
+//! | --- | --- | --- |
+//! | `plan_crawl` | [`plan::run`] | jobs `fetch_page` |
+//! | `fetch_page` | [`fetch::run`] | a raw payload, the next `fetch_page`, `process_payload` |
+//!
+//! Answers that others recorded come in through [`recording::ingest_har`].
+
+pub mod config;
+pub mod fetch;
+pub mod plan;
+pub mod recording;
+
+mod ask;
+mod exchange;
+mod http;
+mod limiter;
+mod limits;
+mod marketplaces;
+mod token;
+
+use std::sync::Arc;
+
+use digitallz_common::clock::Clock;
+use sqlx::PgPool;
+
+pub use http::HttpError;
+pub use marketplaces::Marketplaces;
+
+use config::CollectorConfig;
+
+/// What the jobs of this crate work with.
+#[derive(Clone)]
+pub struct Context {
+    /// The database.
+    pub db: PgPool,
+    /// The clock of the world.
+    pub clock: Clock,
+    /// The marketplaces with their limits and tokens, one set for the whole process.
+    pub marketplaces: Arc<Marketplaces>,
+}
+
+impl Context {
+    /// Makes the context of a process.
+    pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
+        Ok(Context { db, clock, marketplaces: Arc::new(Marketplaces::new(config)?) })
+    }
+}

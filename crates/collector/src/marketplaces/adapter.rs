@@ -1,0 +1,271 @@
+//! The shape of an adapter: pure functions between a job and HTTP, and the classes of answers.
+
+use std::time::Duration;
+
+use digitallz_common::jobs::FetchPage;
+use digitallz_common::marketplace::Resource;
+use digitallz_common::secret::Secret;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::exchange::{Answer, Request};
+use crate::limiter::StatedLimit;
+use crate::token::IssuedToken;
+
+/// How one marketplace is asked and understood.
+pub trait Adapter: Send + Sync {
+    /// Returns the request that issues an access token, where the marketplace wants one.
+    fn token_request(&self) -> Option<Request>;
+
+    /// Reads the answer to it.
+    fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError>;
+
+    /// Puts an access token on a request.
+    fn authorize(&self, request: Request, token: &Secret) -> Request;
+
+    /// Makes the request a question stands for.
+    fn request(&self, question: &Question) -> Result<Request, QuestionError>;
+
+    /// Reads the answer to it.
+    fn read(&self, question: &Question, answer: &Answer) -> Result<Step, AnswerError>;
+
+    /// Returns what an answer says about limits.
+    fn stated_limit(&self, answer: &Answer) -> StatedLimit;
+
+    /// Returns the operations whose requests leave a stored answer, for counting those of earlier processes.
+    fn counted_operations(&self) -> &'static [&'static str];
+}
+
+/// What is asked: a job, and within it the place to continue.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The job.
+    pub job: FetchPage,
+    /// The keyword, normalised.
+    pub keyword_text: Option<String>,
+    /// Where to continue: the job's cursor, or that of [`Step::Ask`].
+    pub cursor: Option<String>,
+}
+
+impl Question {
+    /// Returns the keyword of a resource that needs one.
+    pub fn keyword(&self) -> Result<&str, QuestionError> {
+        self.keyword_text.as_deref().ok_or(QuestionError::NoKeyword(self.job.resource))
+    }
+
+    /// Returns the number of entries before this page, which the cursor `offset:<number>` holds.
+    pub fn offset(&self) -> Result<u32, QuestionError> {
+        let Some(cursor) = self.cursor.as_deref() else { return Ok(0) };
+        let offset = cursor.strip_prefix("offset:").and_then(|number| number.parse().ok());
+        offset.ok_or_else(|| QuestionError::Cursor(cursor.to_owned()))
+    }
+}
+
+/// Why a question cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum QuestionError {
+    /// The marketplace has no such data.
+    #[error("the marketplace does not offer {0}")]
+    NotOffered(Resource),
+    /// The job names no keyword.
+    #[error("{0} is asked by keyword, and the job names none")]
+    NoKeyword(Resource),
+    /// Nothing is left of the keyword that the marketplace can search for.
+    #[error("nothing of the keyword '{0}' can be searched for")]
+    EmptyKeyword(String),
+    /// The cursor is not one of this adapter's.
+    #[error("the cursor '{0}' cannot be read")]
+    Cursor(String),
+}
+
+/// What is to be done after a good answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// The answer holds data: keep it, then fetch these.
+    Keep(Vec<NextFetch>),
+    /// The answer holds no data but tells where it is: fetch there.
+    Continue(NextFetch),
+    /// The answer tells where to ask at once, within the same try; the cursor may hold secrets and is not kept.
+    Ask(String),
+    /// What was asked for is not ready.
+    Wait {
+        /// What is not ready.
+        cause: String,
+        /// When to ask again.
+        delay: Duration,
+    },
+}
+
+/// A fetch that follows from an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NextFetch {
+    /// What to ask for.
+    pub resource: Resource,
+    /// Page within the run and resource, from 1.
+    pub page_number: i32,
+    /// Where to continue.
+    pub cursor: Option<String>,
+}
+
+/// Why an answer is none.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// It claims success and is something else; it is kept as evidence.
+    #[error("the answer is not what was asked for: {0}")]
+    Unusable(String),
+    /// The limit is reached.
+    #[error("too many requests ({detail})")]
+    TooManyRequests {
+        /// The marketplace's words.
+        detail: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The token or the credentials are refused.
+    #[error("the credentials are refused ({0})")]
+    Unauthorized(String),
+    /// The marketplace is out of order.
+    #[error("status {status} ({detail})")]
+    Unavailable {
+        /// HTTP status.
+        status: u16,
+        /// The marketplace's words.
+        detail: String,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The marketplace will not answer this question, however often it is asked.
+    #[error("status {status} ({detail})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The marketplace's words.
+        detail: String,
+    },
+    /// The collectors are set up wrongly.
+    #[error("configuration error: {0}")]
+    Misconfigured(String),
+    /// What was asked for has failed for good.
+    #[error("{0}")]
+    Failed(String),
+    /// What was asked for went away meanwhile and may come back.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// Sorts an answer by its status; nothing when it claims success. `describe` reads the marketplace's words.
+pub fn refusal(answer: &Answer, describe: impl Fn(&Answer) -> Option<String>) -> Option<AnswerError> {
+    if answer.is_success() {
+        return None;
+    }
+    let status = answer.status;
+    let detail = describe(answer).map_or_else(|| unreadable_detail(answer), |words| shortened(&words));
+    let retry_after = answer.retry_after();
+    Some(match status {
+        401 => AnswerError::Unauthorized(detail),
+        429 => AnswerError::TooManyRequests { detail, retry_after },
+        // A redirect that was not followed leads to a page for people more often than to an answer.
+        100..=399 | 408 | 500.. => AnswerError::Unavailable { status, detail, retry_after },
+        _ => AnswerError::Refused { status, detail },
+    })
+}
+
+/// Reads a successful answer as JSON in the contract's frame.
+pub fn frame<T: DeserializeOwned>(answer: &Answer) -> Result<T, AnswerError> {
+    if answer.is_web_page() {
+        return Err(AnswerError::Unusable(web_page(answer).to_owned()));
+    }
+    if let Some(claimed) = answer.media_type() {
+        let is_json = claimed == "application/json" || claimed == "text/json" || claimed.ends_with("+json");
+        if !is_json {
+            return Err(AnswerError::Unusable(format!("it claims to be {claimed} instead of JSON")));
+        }
+    }
+    if answer.body.trim_ascii().is_empty() {
+        return Err(AnswerError::Unusable("it is empty".to_owned()));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| AnswerError::Unusable(format!("it is not the JSON of the contract: {error}")))
+}
+
+/// Says what kind of web page an answer is.
+pub fn web_page(answer: &Answer) -> &'static str {
+    const LOOKED_AT_BYTES: usize = 64 * 1024;
+    let start = &answer.body[..answer.body.len().min(LOOKED_AT_BYTES)];
+    let text = String::from_utf8_lossy(start).to_ascii_lowercase();
+    if text.contains("captcha") || text.contains("robot") {
+        "blocked, it is a web page that asks for a captcha"
+    } else {
+        "blocked, it is a web page"
+    }
+}
+
+/// Puts a path behind a base address, which may have a path of its own.
+pub fn address(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}{path}", base.path().trim_end_matches('/')));
+    url.set_query(None);
+    url
+}
+
+/// Collapses white space after some characters became spaces.
+pub fn searchable(keyword: &str, is_operator: impl Fn(char) -> bool) -> Result<String, QuestionError> {
+    let plain: String = keyword.chars().map(|character| if is_operator(character) { ' ' } else { character }).collect();
+    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() { Err(QuestionError::EmptyKeyword(keyword.to_owned())) } else { Ok(words) }
+}
+
+fn unreadable_detail(answer: &Answer) -> String {
+    if answer.is_web_page() {
+        return "with a web page instead of an error message".to_owned();
+    }
+    match answer.header("location") {
+        Some(_) => "a redirect to another host".to_owned(),
+        None => "without a readable error message".to_owned(),
+    }
+}
+
+/// Bounds the words of others before they go into logs and tables.
+pub fn shortened(words: &str) -> String {
+    const LONGEST: usize = 500;
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST { line } else { line.chars().take(LONGEST).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::tests::answer;
+
+    fn class(status: u16) -> AnswerError {
+        refusal(&answer(status, "application/json", "{}"), |_| None).unwrap()
+    }
+
+    #[test]
+    fn every_status_has_one_class() {
+        assert!(refusal(&answer(202, "application/json", "{}"), |_| None).is_none());
+        assert!(matches!(class(401), AnswerError::Unauthorized(_)));
+        assert!(matches!(class(429), AnswerError::TooManyRequests { retry_after: None, .. }));
+        for status in [302, 408, 500, 502, 503] {
+            assert!(matches!(class(status), AnswerError::Unavailable { .. }), "{status}");
+        }
+        for status in [400, 403, 404, 409, 413, 422] {
+            assert!(matches!(class(status), AnswerError::Refused { .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_contracts_json_is_unusable() {
+        for (content_type, body, reason) in [
+            ("text/html", "<html>enter the CAPTCHA</html>", "captcha"),
+            ("application/json", " <!doctype html>", "web page"),
+            ("text/plain", "{}", "claims to be text/plain"),
+            ("application/json", "  ", "empty"),
+            ("application/json", "{\"items\": [", "not the JSON"),
+            ("application/json; charset=utf-8", "[]", "not the JSON"),
+        ] {
+            let error = frame::<std::collections::HashMap<String, u8>>(&answer(200, content_type, body)).unwrap_err();
+            assert!(matches!(&error, AnswerError::Unusable(why) if why.contains(reason)), "{body}: {error}");
+        }
+    }
+}

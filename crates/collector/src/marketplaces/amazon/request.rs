@@ -1,0 +1,289 @@
+//! Questions to Amazon: the catalog search, and the steps of a report.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+use digitallz_common::jobs::FetchPage;
+use digitallz_common::marketplace::Resource;
+use digitallz_common::week;
+use serde::Serialize;
+use url::Url;
+
+use super::{Amazon, MARKETS, Region};
+use crate::exchange::{Expects, Request, Text};
+use crate::marketplaces::adapter::{Question, QuestionError, address, searchable};
+
+/// Path of the catalog search.
+pub const CATALOG_PATH: &str = "/catalog/2022-04-01/items";
+
+/// Name of the search terms report.
+pub const SEARCH_TERMS_REPORT: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
+
+const REPORTS_PATH: &str = "/reports/2021-06-30/reports";
+const DOCUMENTS_PATH: &str = "/reports/2021-06-30/documents";
+
+/// A step on the way to a report's document, written as a cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ReportStep {
+    /// Order the report.
+    Create,
+    /// Look whether it is done.
+    Poll { report_id: String },
+    /// Ask for a link to the document.
+    Document { document: Document },
+    /// Follow the link, which holds a signature and lives five minutes; never part of a job.
+    Download { document: Document, link: String },
+}
+
+/// A report's document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Document {
+    pub document_id: String,
+    /// Whether it says why the report failed.
+    pub is_fatal: bool,
+    /// How often its link expired before it was followed.
+    pub renewals: u8,
+}
+
+impl ReportStep {
+    pub(super) fn read(cursor: Option<&str>) -> Result<ReportStep, QuestionError> {
+        let Some(cursor) = cursor else { return Ok(ReportStep::Create) };
+        let unreadable = || QuestionError::Cursor(cursor.split(' ').next().unwrap_or_default().to_owned());
+        let (kind, rest) = cursor.split_once(':').ok_or_else(unreadable)?;
+        if kind == "report" && !rest.is_empty() {
+            return Ok(ReportStep::Poll { report_id: rest.to_owned() });
+        }
+        let (is_fatal, renewals) = match kind.split_once('-') {
+            None if kind == "document" => (false, 0),
+            Some(("document", renewals)) => (false, renewals.parse().map_err(|_| unreadable())?),
+            Some(("fatal", renewals)) => (true, renewals.parse().map_err(|_| unreadable())?),
+            _ => return Err(unreadable()),
+        };
+        let (document_id, link) = rest.split_once(' ').map_or((rest, None), |(id, link)| (id, Some(link)));
+        let document = Document { document_id: document_id.to_owned(), is_fatal, renewals };
+        Ok(match link {
+            _ if document_id.is_empty() => return Err(unreadable()),
+            None => ReportStep::Document { document },
+            Some(link) => ReportStep::Download { document, link: link.to_owned() },
+        })
+    }
+}
+
+/// Writes the step as a cursor.
+impl fmt::Display for ReportStep {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReportStep::Create => Ok(()),
+            ReportStep::Poll { report_id } => write!(formatter, "report:{report_id}"),
+            ReportStep::Document { document } => write!(formatter, "{document}"),
+            ReportStep::Download { document, link } => write!(formatter, "{document} {link}"),
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_fatal, self.renewals) {
+            (false, 0) => write!(formatter, "document:{}", self.document_id),
+            (false, renewals) => write!(formatter, "document-{renewals}:{}", self.document_id),
+            (true, renewals) => write!(formatter, "fatal-{renewals}:{}", self.document_id),
+        }
+    }
+}
+
+impl Amazon {
+    pub(super) fn make_request(&self, question: &Question) -> Result<Request, QuestionError> {
+        let (marketplace_id, region) = marketplace_id(&question.job)?;
+        let base = self.base_url(region);
+        let request = match question.job.resource {
+            Resource::CatalogSearch => self.catalog_search(question, &base, marketplace_id)?,
+            Resource::SearchTermsReport => match ReportStep::read(question.cursor.as_deref())? {
+                ReportStep::Create => create_report(&question.job, &base, marketplace_id),
+                ReportStep::Poll { report_id } => Request::get("getReport", below(&base, REPORTS_PATH, &report_id)),
+                ReportStep::Document { document } => {
+                    Request::get("getReportDocument", below(&base, DOCUMENTS_PATH, &document.document_id))
+                }
+                // The link carries its own permission; the token would only leak to the store.
+                ReportStep::Download { link, .. } => return download(&base, &link),
+            },
+            other => return Err(QuestionError::NotOffered(other)),
+        };
+        Ok(Request { needs_token: true, ..request })
+    }
+
+    fn catalog_search(&self, question: &Question, base: &Url, marketplace_id: &str) -> Result<Request, QuestionError> {
+        // The parameter is a comma-separated list: a phrase with a comma would become two keywords.
+        let keywords = searchable(question.keyword()?, |character| character == ',')?;
+        let mut url = address(base, CATALOG_PATH);
+        url.query_pairs_mut()
+            .append_pair("keywords", &keywords)
+            .append_pair("marketplaceIds", marketplace_id)
+            .append_pair("includedData", "summaries,salesRanks,classifications")
+            .append_pair("pageSize", &self.page_size().to_string());
+        if let Some(cursor) = &question.cursor {
+            let token = cursor.strip_prefix("page:").ok_or_else(|| QuestionError::Cursor(cursor.clone()))?;
+            url.query_pairs_mut().append_pair("pageToken", token);
+        }
+        Ok(Request::get("searchCatalogItems", url))
+    }
+}
+
+fn create_report(job: &FetchPage, base: &Url, marketplace_id: &str) -> Request {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Order<'a> {
+        report_type: &'a str,
+        report_options: Options<'a>,
+        data_start_time: String,
+        data_end_time: String,
+        marketplace_ids: [&'a str; 1],
+    }
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Options<'a> {
+        report_period: &'a str,
+    }
+    let week_start = week::last_full_week_start(job.scheduled_for);
+    let midnight = |date: NaiveDate| format!("{date}T00:00:00Z");
+    let order = Order {
+        report_type: SEARCH_TERMS_REPORT,
+        report_options: Options { report_period: "WEEK" },
+        data_start_time: midnight(week_start),
+        data_end_time: midnight(week::week_end(week_start)),
+        marketplace_ids: [marketplace_id],
+    };
+    let body = serde_json::to_string(&order).expect("plain texts can be written as JSON");
+    Request::post("createReport", address(base, REPORTS_PATH), "application/json", Text::Open(body))
+}
+
+fn download(base: &Url, link: &str) -> Result<Request, QuestionError> {
+    // Neither the link nor its signature goes into an error.
+    let unreadable = || QuestionError::Cursor("link to a report document".to_owned());
+    let url = Url::parse(link).map_err(|_| unreadable())?;
+    let is_safe = url.scheme() == "https" || url.scheme() == base.scheme();
+    if !is_safe || !url.has_host() {
+        return Err(unreadable());
+    }
+    Ok(Request { expects: Expects::Document, ..Request::get("downloadDocument", url) })
+}
+
+/// Returns the address of one thing in a collection; its identifier stays one segment of the path.
+fn below(base: &Url, path: &str, id: &str) -> Url {
+    let mut url = address(base, path);
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.push(id);
+    }
+    url
+}
+
+fn marketplace_id(job: &FetchPage) -> Result<(&'static str, Region), QuestionError> {
+    let market = MARKETS.iter().find(|(market, ..)| *market == job.site.market);
+    market.map(|(_, id, region)| (*id, *region)).ok_or(QuestionError::NotOffered(job.resource))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use chrono::{DateTime, Utc};
+    use digitallz_common::marketplace::{Marketplace, Site};
+    use digitallz_common::secret::Secret;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::config::AmazonConfig;
+
+    pub(crate) fn amazon() -> Amazon {
+        Amazon::new(AmazonConfig::new(Secret::new("i"), Secret::new("s"), Secret::new("r")))
+    }
+
+    pub(crate) fn question(resource: Resource, market: &str, keyword: Option<&str>, cursor: Option<&str>) -> Question {
+        let scheduled_for: DateTime<Utc> = "2025-06-11T05:00:00Z".parse().unwrap();
+        Question {
+            job: FetchPage {
+                crawl_run_id: Uuid::nil(),
+                site: Site::new(Marketplace::Amazon, market).unwrap(),
+                resource,
+                keyword_id: keyword.map(|_| 1),
+                page_number: 1,
+                cursor: cursor.map(str::to_owned),
+                scheduled_for,
+            },
+            keyword_text: keyword.map(str::to_owned),
+            cursor: cursor.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_catalog_search_asks_the_region_of_the_market() {
+        let request = amazon().request_of(Resource::CatalogSearch, "DE", Some("hut, rot"), None);
+        assert_eq!(
+            request.url.as_str(),
+            "https://sellingpartnerapi-eu.amazon.com/catalog/2022-04-01/items?keywords=hut+rot\
+             &marketplaceIds=A1PA6795UKMFR9&includedData=summaries%2CsalesRanks%2Cclassifications&pageSize=20"
+        );
+        assert!(request.needs_token);
+        let next = amazon().request_of(Resource::CatalogSearch, "DE", Some("hut"), Some("page:a=b"));
+        assert!(next.url.as_str().ends_with("&pageToken=a%3Db"), "{}", next.url);
+    }
+
+    #[test]
+    fn a_report_is_ordered_for_the_last_full_week() {
+        let request = amazon().request_of(Resource::SearchTermsReport, "US", None, None);
+        assert_eq!((request.method.name(), request.url.path()), ("POST", "/reports/2021-06-30/reports"));
+        let body: serde_json::Value = serde_json::from_str(&request.open_body().unwrap()).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "reportType": "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT",
+                "reportOptions": {"reportPeriod": "WEEK"},
+                "dataStartTime": "2025-06-01T00:00:00Z",
+                "dataEndTime": "2025-06-07T00:00:00Z",
+                "marketplaceIds": ["ATVPDKIKX0DER"],
+            })
+        );
+    }
+
+    #[test]
+    fn a_document_is_fetched_without_the_token() {
+        let cursor = "document:amzn1.spdoc.1/..%2F https://store/x?signature=s";
+        let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some(cursor));
+        assert_eq!(request.url.as_str(), "https://store/x?signature=s");
+        assert!(!request.needs_token && request.expects == Expects::Document);
+
+        let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some("document:a/b"));
+        assert_eq!(request.url.path(), "/reports/2021-06-30/documents/a%2Fb");
+    }
+
+    #[test]
+    fn a_link_to_a_plain_or_foreign_scheme_is_not_followed() {
+        for link in ["http://store/x", "file:///etc/passwd", "no link"] {
+            let cursor = format!("document:d {link}");
+            let question = question(Resource::SearchTermsReport, "US", None, Some(&cursor));
+            let error = amazon().make_request(&question).unwrap_err().to_string();
+            assert!(!error.contains(link), "{error}");
+        }
+    }
+
+    #[test]
+    fn cursors_are_read_as_they_are_written() {
+        for cursor in ["report:1", "document:d", "document-2:d", "fatal-0:d", "fatal-1:d https://store/x?a=b:c"] {
+            assert_eq!(ReportStep::read(Some(cursor)).unwrap().to_string(), cursor);
+        }
+        for cursor in ["", "report:", "document-x:d", "document:", "offset:50"] {
+            assert!(ReportStep::read(Some(cursor)).is_err(), "{cursor}");
+        }
+    }
+
+    #[test]
+    fn what_amazon_does_not_offer_is_refused() {
+        let amazon = amazon();
+        assert!(amazon.make_request(&question(Resource::ItemSearch, "US", Some("hat"), None)).is_err());
+        assert!(amazon.make_request(&question(Resource::CatalogSearch, "US", None, None)).is_err());
+        assert!(amazon.make_request(&question(Resource::CatalogSearch, "US", Some(",,"), None)).is_err());
+    }
+
+    impl Amazon {
+        fn request_of(&self, resource: Resource, market: &str, keyword: Option<&str>, cursor: Option<&str>) -> Request {
+            self.make_request(&question(resource, market, keyword, cursor)).unwrap()
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Etsy, by the Open API v3: <https://developers.etsy.com/documentation/reference/>.
+//!
+//! | resource | operation |
+//! | --- | --- |
+//! | listing search | `findAllListingsActive`, sorted by score |
+//! | listing batch | `getListingsByListingIds` for the listings of the search, because only this carries their views |
+//!
+//! Limits are granted per application and counted over all operations together.
+
+mod auth;
+pub(crate) mod request;
+mod response;
+
+use digitallz_common::secret::Secret;
+
+use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
+use super::empty_settings;
+use crate::config::EtsyConfig;
+use crate::exchange::{Answer, Request};
+use crate::limiter::StatedLimit;
+use crate::limits::Limits;
+use crate::token::IssuedToken;
+
+/// Address of the API.
+pub const BASE_URL: &str = "https://openapi.etsy.com";
+
+/// Most listings on a page of a search, and in a batch.
+pub const PAGE_SIZE_MAX: u32 = 100;
+
+/// The operations that can be limited.
+pub const OPERATIONS: [&str; 3] = [Limits::ANY, "findAllListingsActive", "getListingsByListingIds"];
+
+pub(crate) const SETTINGS: [&str; 2] = ["DIGITALLZ_ETSY_KEYSTRING", "DIGITALLZ_ETSY_SHARED_SECRET"];
+
+/// Highest offset that is answered.
+const OFFSET_MAX: u32 = 12_000;
+
+/// Returns cautious limits: the window of a second allows no burst.
+pub fn limits() -> Limits {
+    Limits::of(&OPERATIONS).with(Limits::ANY, 5.0, 1, Some(5_000))
+}
+
+pub(crate) fn missing_settings(config: &EtsyConfig) -> Vec<&'static str> {
+    let [keystring, shared_secret] = SETTINGS;
+    empty_settings(&[(keystring, &config.keystring), (shared_secret, &config.shared_secret)])
+}
+
+/// Etsy as it is asked here.
+pub(crate) struct Etsy {
+    config: EtsyConfig,
+}
+
+impl Etsy {
+    pub(crate) fn new(config: EtsyConfig) -> Etsy {
+        Etsy { config }
+    }
+
+    fn page_size(&self) -> u32 {
+        self.config.page_size.clamp(1, PAGE_SIZE_MAX)
+    }
+}
+
+impl Adapter for Etsy {
+    fn token_request(&self) -> Option<Request> {
+        None
+    }
+
+    fn read_token(&self, _answer: &Answer) -> Result<IssuedToken, AnswerError> {
+        Err(AnswerError::Misconfigured("etsy issues no tokens for public data".to_owned()))
+    }
+
+    fn authorize(&self, request: Request, _token: &Secret) -> Request {
+        request
+    }
+
+    fn request(&self, question: &Question) -> Result<Request, QuestionError> {
+        Ok(auth::authorize(self.make_request(question)?, &self.config))
+    }
+
+    fn read(&self, question: &Question, answer: &Answer) -> Result<Step, AnswerError> {
+        self.read_answer(question, answer)
+    }
+
+    fn stated_limit(&self, answer: &Answer) -> StatedLimit {
+        StatedLimit {
+            per_second: answer.header("x-limit-per-second").and_then(|text| text.trim().parse().ok()),
+            per_day: answer.header("x-limit-per-day").and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
+    fn counted_operations(&self) -> &'static [&'static str] {
+        &OPERATIONS
+    }
+}
+
+/// Returns the ids of the listings on a stored page of a search; none when it cannot be read.
+pub(crate) fn listing_ids_of(body: &[u8]) -> Vec<u64> {
+    response::listing_ids_of(body)
+}
