@@ -1,0 +1,255 @@
+//! The entries of one page of listings, and the metrics that sum a page up.
+
+use std::collections::{HashMap, HashSet};
+
+use digitallz_common::observation::{Metric, Observed, Period};
+use digitallz_common::raw_payload::RawPayload;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::reading::{
+    EntryKind, KeywordObservation, ListingReading, Problem, QuarantinedRow, ReadError, Reading, SerpEntry,
+};
+use crate::rows;
+use crate::statistics::{concentration, median, occurrences};
+use crate::words::Words;
+
+/// Last position that is believed; no marketplace pages further than 12,000.
+const MAX_POSITION: u64 = 100_000;
+
+/// The keyword a page was asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) keyword_id: i64,
+    pub(crate) keyword_text: &'a str,
+}
+
+impl<'a> Asked<'a> {
+    /// Finds the keyword of a payload.
+    pub(crate) fn of(payload: &'a RawPayload) -> Result<Asked<'a>, ReadError> {
+        match (payload.keyword_id, &payload.keyword_text) {
+            (Some(keyword_id), Some(keyword_text)) => Ok(Asked { keyword_id, keyword_text }),
+            _ => Err(ReadError::NoKeyword),
+        }
+    }
+}
+
+/// The rows of a page: those that could be read, each with its index, and those that could not.
+pub(crate) struct Entries {
+    listings: Vec<(usize, ListingReading)>,
+    quarantined: Vec<QuarantinedRow>,
+    row_count: usize,
+}
+
+impl Entries {
+    /// Reads the rows of the array at `json_pointer` one by one.
+    pub(crate) fn read<'a, Row: Deserialize<'a>>(
+        raw_rows: &[&'a RawValue],
+        json_pointer: &str,
+        normalize: impl Fn(Row) -> Result<ListingReading, Problem>,
+    ) -> Entries {
+        let mut entries = Entries { listings: Vec::new(), quarantined: Vec::new(), row_count: raw_rows.len() };
+        for (index, raw_row) in raw_rows.iter().enumerate() {
+            match rows::row(raw_row).and_then(&normalize) {
+                Ok(listing) => entries.listings.push((index, listing)),
+                Err(problem) => {
+                    let row_pointer = format!("{json_pointer}/{index}");
+                    entries.quarantined.push(rows::quarantined(row_pointer, &problem, raw_row));
+                }
+            }
+        }
+        entries
+    }
+
+    /// Returns how many different names there are, of those that are named.
+    pub(crate) fn distinct(&self, name: impl Fn(&ListingReading) -> Option<&str>) -> Observed {
+        if self.row_count == 0 {
+            return Observed::Value(0.0);
+        }
+        self.summed_up("no entry names one", || {
+            let names = occurrences(self.all().filter_map(&name));
+            (!names.is_empty()).then_some(names.len() as f64)
+        })
+    }
+
+    /// Returns how concentrated the entries are on few names, of those that are named.
+    pub(crate) fn concentration(&self, name: impl Fn(&ListingReading) -> Option<&str>) -> Observed {
+        self.summed_up("no entry names one", || concentration(occurrences(self.all().filter_map(&name)).into_values()))
+    }
+
+    /// Returns the median of a number over the entries that have it.
+    pub(crate) fn median(&self, number: impl Fn(&ListingReading) -> Option<i64>, absence: &'static str) -> Observed {
+        self.summed_up(absence, || median(self.all().filter_map(&number).map(Decimal::from).collect())?.to_f64())
+    }
+
+    /// Returns the median feedback score, each seller counted once.
+    pub(crate) fn seller_feedback_median(&self) -> Observed {
+        self.summed_up("no entry tells the seller's feedback score", || {
+            let mut seen = HashSet::new();
+            let first_of_seller = self.all().filter(|listing| match &listing.seller {
+                Some(seller) if listing.seller_feedback_score.is_some() => seen.insert(seller),
+                _ => true,
+            });
+            median(first_of_seller.filter_map(|listing| listing.seller_feedback_score).map(Decimal::from).collect())?
+                .to_f64()
+        })
+    }
+
+    /// Returns the median price over the entries in the most frequent currency, and that currency as the unit.
+    /// Of two currencies equally frequent, the one first in the alphabet counts.
+    pub(crate) fn price_median(&self) -> (Observed, Option<String>) {
+        let currencies = occurrences(self.all().filter_map(|listing| Some(listing.price.as_ref()?.currency.as_str())));
+        let most_frequent = currencies.into_iter().max_by(|(left, left_count), (right, right_count)| {
+            left_count.cmp(right_count).then_with(|| right.cmp(left))
+        });
+        let currency = most_frequent.map(|(currency, _)| currency.to_owned());
+        let observed = self.summed_up("no entry has a price", || {
+            let prices = self.all().filter_map(|listing| listing.price.as_ref());
+            let comparable = prices.filter(|price| Some(&price.currency) == currency.as_ref());
+            median(comparable.map(|price| price.amount).collect())?.to_f64()
+        });
+        (observed, currency)
+    }
+
+    /// Returns the share of the titled entries whose title holds every word of the search term.
+    pub(crate) fn title_match_share(&self, keyword_text: &str) -> Observed {
+        let words = Words::of(keyword_text);
+        if words.is_empty() {
+            return Observed::Unavailable("the search term has no words");
+        }
+        self.summed_up("no entry has a title", || {
+            let titles: Vec<&str> = self.all().filter_map(|listing| listing.title.as_deref()).collect();
+            let matches = titles.iter().filter(|title| words.all_occur_in(title)).count();
+            (!titles.is_empty()).then(|| matches as f64 / titles.len() as f64)
+        })
+    }
+
+    /// Returns the share of the entries of which something holds.
+    pub(crate) fn share(&self, holds: impl Fn(&ListingReading) -> bool) -> Observed {
+        self.summed_up("no entries on the page", || {
+            Some(self.all().filter(|listing| holds(listing)).count() as f64 / self.listings.len() as f64)
+        })
+    }
+
+    /// Returns the sum of a number over the entries that have it; of none it is what `of_none` says.
+    pub(crate) fn sum(&self, number: impl Fn(&ListingReading) -> Option<i64>, of_none: Observed) -> Observed {
+        if self.row_count > 0 && self.listings.is_empty() {
+            return Observed::Unavailable("no readable entries on the page");
+        }
+        let numbers: Vec<i64> = self.all().filter_map(&number).collect();
+        match numbers.is_empty() {
+            true => of_none,
+            false => Observed::Value(numbers.iter().map(|number| *number as f64).sum()),
+        }
+    }
+
+    /// Turns the entries into a reading with positions after `offset`.
+    pub(crate) fn into_search_reading(
+        self,
+        observations: Vec<KeywordObservation>,
+        offset: u64,
+    ) -> Result<Reading, ReadError> {
+        let last_position = offset.saturating_add(self.row_count as u64);
+        if last_position > MAX_POSITION {
+            let text = format!("position {last_position} is beyond {MAX_POSITION}");
+            return Err(Problem::at("", text).into());
+        }
+        let serp_entries = self.listings.iter().map(|(index, listing)| SerpEntry {
+            position: (offset as usize + index + 1) as i32,
+            marketplace_listing_id: listing.marketplace_listing_id.clone(),
+            kind: if listing.is_promoted == Some(true) { EntryKind::Sponsored } else { EntryKind::Organic },
+        });
+        let serp_entries = serp_entries.collect();
+        Ok(Reading { serp_entries, ..self.into_reading(observations) })
+    }
+
+    /// Turns the entries into a reading without positions.
+    pub(crate) fn into_reading(self, observations: Vec<KeywordObservation>) -> Reading {
+        Reading {
+            observations,
+            listings: once_each(self.listings.into_iter().map(|(_, listing)| listing)),
+            serp_entries: Vec::new(),
+            quarantined: self.quarantined,
+            row_count: self.row_count as i32,
+            untracked_row_count: 0,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &ListingReading> {
+        self.listings.iter().map(|(_, listing)| listing)
+    }
+
+    /// Returns a statistic, or why the page does not have it.
+    fn summed_up(&self, absence: &'static str, statistic: impl FnOnce() -> Option<f64>) -> Observed {
+        if self.row_count == 0 {
+            return Observed::Unavailable("no entries on the page");
+        }
+        if self.listings.is_empty() {
+            return Observed::Unavailable("no readable entries on the page");
+        }
+        statistic().map_or(Observed::Unavailable(absence), Observed::Value)
+    }
+}
+
+/// Keeps a listing that occurs twice once, as promoted if it was so at either position.
+fn once_each(listings: impl Iterator<Item = ListingReading>) -> Vec<ListingReading> {
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut unique: Vec<ListingReading> = Vec::new();
+    for listing in listings {
+        match places.get(&listing.marketplace_listing_id) {
+            Some(place) => unique[*place].is_promoted = unique[*place].is_promoted.max(listing.is_promoted),
+            None => {
+                places.insert(listing.marketplace_listing_id.clone(), unique.len());
+                unique.push(listing);
+            }
+        }
+    }
+    unique
+}
+
+/// Collects the observations that one page makes of its keyword.
+pub(crate) struct Observations {
+    keyword_id: i64,
+    period: Period,
+    list: Vec<KeywordObservation>,
+}
+
+impl Observations {
+    /// Starts with none.
+    pub(crate) fn of(asked: Asked<'_>, payload: &RawPayload) -> Observations {
+        Observations { keyword_id: asked.keyword_id, period: Period::Instant(payload.fetched_at), list: Vec::new() }
+    }
+
+    /// Adds one in the metric's own unit.
+    pub(crate) fn add(&mut self, metric: Metric, observed: Observed) {
+        self.list.push(KeywordObservation::new(self.keyword_id, metric, observed, self.period));
+    }
+
+    /// Adds one of money.
+    pub(crate) fn add_money(&mut self, metric: Metric, (observed, currency): (Observed, Option<String>)) {
+        self.add(metric, observed);
+        if let (Some(observation), Some(currency)) = (self.list.last_mut(), currency) {
+            observation.unit = currency;
+        }
+    }
+
+    /// Returns all of them.
+    pub(crate) fn into_list(self) -> Vec<KeywordObservation> {
+        self.list
+    }
+}
+
+/// Returns a parameter of the address that was asked, undecoded.
+pub(crate) fn query_parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
+    let (_, query) = url.split_once('?')?;
+    let parameters = query.split('#').next()?.split('&').filter_map(|parameter| parameter.split_once('='));
+    parameters.into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Returns a numeric parameter of the address that was asked, or what holds without it.
+pub(crate) fn numeric_parameter(url: &str, name: &str, default: u64) -> Result<u64, ReadError> {
+    let Some(text) = query_parameter(url, name) else { return Ok(default) };
+    text.parse().map_err(|_| Problem::at("", format!("the request's {name} is not a number")).into())
+}

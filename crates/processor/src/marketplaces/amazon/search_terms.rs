@@ -1,0 +1,256 @@
+//! The search terms report: gigabytes of rows, read as a stream in constant memory.
+//!
+//! A row is one of the up to three most clicked listings of a search term in a department and week. Ranks compare
+//! within a department only, so of several departments the one named after the whole site (`Amazon.com`) counts; where
+//! the report has no such department at all, the one in which the search term ranks best. The order of the rows does
+//! not matter.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use digitallz_common::observation::{Metric, Observed, Period};
+use digitallz_common::raw_payload::RawPayload;
+use digitallz_common::week;
+use serde_json::value::RawValue;
+
+use super::payload::{SearchTermOnly, SearchTermRow};
+use super::report_stream::stream;
+use crate::reading::{KeywordObservation, Problem, QuarantinedRow, ReadError, Reading, TrackedKeywords};
+use crate::{rows, words};
+
+/// Rows that may be set aside; more of them mean that the report has another shape than the contract says.
+const MAX_QUARANTINED_ROWS: usize = 1_000;
+/// Largest rank that is believed; reports hold some million search terms.
+const MAX_RANK: u64 = 1_000_000_000;
+/// Sums of shares may exceed the whole by this much, because each share is rounded.
+const ROUNDING: f64 = 0.001;
+
+/// Reads a report document, packed or not, or the answer that says that a report was cancelled.
+pub(super) fn search_terms_report(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+    let mut rows = Rows::new(tracked);
+    let head = stream(&payload.body, |raw_row| rows.take_up(raw_row))?;
+
+    if head.processing_status.as_deref() == Some("CANCELLED") {
+        let period = week_of(head.data_start_time.as_deref(), head.data_end_time.as_deref(), "")?;
+        return Ok(reading_of_no_data(tracked, period, "the report was cancelled: no data for the period"));
+    }
+    if let Some(details) = head.error_details {
+        let text = format!("the report failed: {}", rows::cut(details.get(), 500));
+        return Err(Problem::at("/errorDetails", text).into());
+    }
+    if let Some(status) = head.processing_status {
+        return Err(Problem::at("/processingStatus", format!("{status:?} is not the end of a report")).into());
+    }
+    let Some(specification) = head.specification else {
+        return Err(Problem::at("/reportSpecification", "absent").into());
+    };
+    if !head.has_rows {
+        return Err(Problem::at("/dataByDepartmentAndSearchTerm", "absent").into());
+    }
+    if specification.report_options.report_period != "WEEK" {
+        let text = format!("{:?} is not WEEK", specification.report_options.report_period);
+        return Err(Problem::at("/reportSpecification/reportOptions/reportPeriod", text).into());
+    }
+    let (start, end) = (&specification.data_start_time, &specification.data_end_time);
+    let period = week_of(Some(start), Some(end), "/reportSpecification")?;
+    if rows.row_count == 0 {
+        return Ok(reading_of_no_data(tracked, period, "the report has no rows"));
+    }
+    Ok(rows.into_reading(period))
+}
+
+/// Reads a span of dates that must be a week from Sunday to Saturday; what time follows the dates does not matter.
+fn week_of(start: Option<&str>, end: Option<&str>, json_pointer: &str) -> Result<Period, Problem> {
+    let start_date = rows::date(start.unwrap_or_default(), &format!("{json_pointer}/dataStartTime"))?;
+    let end_date = rows::date(end.unwrap_or_default(), &format!("{json_pointer}/dataEndTime"))?;
+    if week::week_start(start_date) != start_date || week::week_end(start_date) != end_date {
+        let text = format!("{start_date} to {end_date} is not a week from Sunday to Saturday");
+        return Err(Problem::at(format!("{json_pointer}/dataStartTime"), text));
+    }
+    Ok(Period::Week(start_date))
+}
+
+/// An empty period says nothing of any keyword: that is not the same as being beyond the end of a list.
+fn reading_of_no_data(tracked: &TrackedKeywords, period: Period, reason: &'static str) -> Reading {
+    let active = tracked.sorted().into_iter().filter(|keyword| keyword.is_active);
+    let observations = active.map(|keyword| {
+        let observed = Observed::Unavailable(reason);
+        KeywordObservation::new(keyword.keyword_id, Metric::SearchFrequencyRank, observed, period)
+    });
+    Reading { observations: observations.collect(), ..Reading::default() }
+}
+
+/// What is kept of the rows: of tracked keywords everything, of the rest their number.
+struct Rows<'keywords> {
+    tracked: &'keywords TrackedKeywords,
+    standings: HashMap<i64, BTreeMap<Standing, TopThree>>,
+    broken_keywords: HashSet<i64>,
+    quarantined: Vec<QuarantinedRow>,
+    row_count: u64,
+    untracked_row_count: u64,
+    covers_whole_site: bool,
+    /// The search term before this one: the rows of one stand together as a rule, and most are looked up thrice.
+    last_search_term: String,
+    last_keyword_id: Option<i64>,
+}
+
+/// Where a search term stands in a department; the first in order is the one that counts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    is_part_of_site: bool,
+    search_frequency_rank: u64,
+    department_name: String,
+}
+
+/// Click share and conversion share of the three most clicked listings.
+type TopThree = [Option<(f64, f64)>; 3];
+
+impl<'keywords> Rows<'keywords> {
+    fn new(tracked: &'keywords TrackedKeywords) -> Rows<'keywords> {
+        Rows {
+            tracked,
+            standings: HashMap::new(),
+            broken_keywords: HashSet::new(),
+            quarantined: Vec::new(),
+            row_count: 0,
+            untracked_row_count: 0,
+            covers_whole_site: false,
+            last_search_term: String::new(),
+            last_keyword_id: None,
+        }
+    }
+
+    /// Takes up one row, or sets it aside; too many of those are an error.
+    fn take_up(&mut self, raw_row: &RawValue) -> Result<(), String> {
+        let index = self.row_count;
+        self.row_count += 1;
+        // The quick way does not know where it fails, so a row that fails is read once more.
+        let Ok(row) = serde_json::from_str::<SearchTermRow>(raw_row.get()) else {
+            let problem = rows::row::<SearchTermRow>(raw_row).err();
+            return self.set_aside(index, &problem.unwrap_or_else(|| Problem::at("", "unreadable")), raw_row);
+        };
+        if let Err(problem) = check(&row) {
+            return self.set_aside(index, &problem, raw_row);
+        }
+        let is_part_of_site = !is_whole_site(&row.department_name);
+        self.covers_whole_site |= !is_part_of_site;
+        match self.keyword_id(&row.search_term) {
+            None => self.untracked_row_count += 1,
+            Some(keyword_id) => {
+                let standing = Standing {
+                    is_part_of_site,
+                    search_frequency_rank: row.search_frequency_rank,
+                    department_name: row.department_name.into_owned(),
+                };
+                let top_three = self.standings.entry(keyword_id).or_default().entry(standing).or_default();
+                let place = &mut top_three[row.click_share_rank as usize - 1];
+                *place = Some(larger(*place, (row.click_share, row.conversion_share)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the tracked keyword of a search term.
+    fn keyword_id(&mut self, search_term: &str) -> Option<i64> {
+        if self.last_search_term != search_term {
+            let keyword_text = words::keyword_text(search_term);
+            self.last_keyword_id = keyword_text.and_then(|text| self.tracked.get(&text)).map(|known| known.keyword_id);
+            self.last_search_term.clear();
+            self.last_search_term.push_str(search_term);
+        }
+        self.last_keyword_id
+    }
+
+    fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) -> Result<(), String> {
+        if self.quarantined.len() >= MAX_QUARANTINED_ROWS {
+            let first = &self.quarantined[0];
+            return Err(format!(
+                "more than {MAX_QUARANTINED_ROWS} rows break the contract, the first at {}: {}",
+                first.json_pointer, first.reason
+            ));
+        }
+        let json_pointer = format!("/dataByDepartmentAndSearchTerm/{index}");
+        self.quarantined.push(rows::quarantined(json_pointer, problem, raw_row));
+        if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
+            let keyword_id = self.keyword_id(&row.search_term);
+            self.broken_keywords.extend(keyword_id);
+        }
+        Ok(())
+    }
+
+    /// Says of every tracked keyword where it stands, or that it does not.
+    fn into_reading(mut self, period: Period) -> Reading {
+        let mut observations = Vec::new();
+        for keyword in self.tracked.sorted() {
+            let standing = self.standings.remove(&keyword.keyword_id).and_then(|mut standings| standings.pop_first());
+            // A rank within a department does not compare with a rank within the whole site.
+            let standing = standing.filter(|(standing, _)| !(self.covers_whole_site && standing.is_part_of_site));
+            let mut add = |metric, observed| {
+                observations.push(KeywordObservation::new(keyword.keyword_id, metric, observed, period));
+            };
+            match standing {
+                Some((standing, top_three)) => {
+                    let rank = Observed::Value(standing.search_frequency_rank as f64);
+                    add(Metric::SearchFrequencyRank, rank);
+                    add(Metric::TopClickShare, share(top_three.iter().flatten().map(|(clicks, _)| *clicks)));
+                    add(Metric::TopConversionShare, share(top_three.iter().flatten().map(|(_, buys)| *buys)));
+                }
+                None if self.broken_keywords.contains(&keyword.keyword_id) => {
+                    let reason = "the rows of the search term could not be read";
+                    add(Metric::SearchFrequencyRank, Observed::Unavailable(reason));
+                }
+                None if keyword.is_active => {
+                    let reason = "not in the week's list of search terms";
+                    add(Metric::SearchFrequencyRank, Observed::BelowThreshold(reason));
+                }
+                None => {}
+            }
+        }
+        Reading {
+            observations,
+            quarantined: self.quarantined,
+            row_count: i32::try_from(self.row_count).unwrap_or(i32::MAX),
+            untracked_row_count: i32::try_from(self.untracked_row_count).unwrap_or(i32::MAX),
+            ..Reading::default()
+        }
+    }
+}
+
+/// Checks what the types cannot say.
+fn check(row: &SearchTermRow<'_>) -> Result<(), Problem> {
+    if !(1..=MAX_RANK).contains(&row.search_frequency_rank) {
+        return Err(Problem::at("/searchFrequencyRank", format!("{} is not a rank", row.search_frequency_rank)));
+    }
+    if !(1..=3).contains(&row.click_share_rank) {
+        return Err(Problem::at("/clickShareRank", format!("{} is not 1, 2 or 3", row.click_share_rank)));
+    }
+    for (share, json_pointer) in [(row.click_share, "/clickShare"), (row.conversion_share, "/conversionShare")] {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Problem::at(json_pointer, format!("{share} is not a share")));
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether a department is the whole site, for example `Amazon.com` or `Amazon.de`.
+fn is_whole_site(department_name: &str) -> bool {
+    department_name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("amazon."))
+}
+
+/// Returns the larger of two entries for the same place, so that their order does not matter.
+fn larger(place: Option<(f64, f64)>, entry: (f64, f64)) -> (f64, f64) {
+    let Some(place) = place else { return entry };
+    match place.0.total_cmp(&entry.0).then(place.1.total_cmp(&entry.1)) {
+        Ordering::Less => entry,
+        _ => place,
+    }
+}
+
+/// Returns the sum of shares of one whole.
+fn share(shares: impl Iterator<Item = f64>) -> Observed {
+    let sum: f64 = shares.sum();
+    match sum <= 1.0 + ROUNDING {
+        true => Observed::Value(sum.min(1.0)),
+        false => Observed::Unavailable("the shares of the top three exceed the whole"),
+    }
+}

@@ -1,0 +1,35 @@
+//! Etsy's JSON, named as Etsy names it. Fields that nobody reads are left out; unknown ones are tolerated.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// `ShopListings`, `ShopListingsWithAssociations`.
+#[derive(Deserialize)]
+pub(super) struct ShopListings<'a> {
+    pub(super) count: u64,
+    #[serde(borrow)]
+    pub(super) results: Vec<&'a RawValue>,
+}
+
+/// `ShopListing`, and of `ShopListingWithAssociations` the views.
+#[derive(Deserialize)]
+pub(super) struct ShopListing {
+    pub(super) listing_id: u64,
+    pub(super) shop_id: Option<u64>,
+    pub(super) title: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) original_creation_timestamp: Option<i64>,
+    pub(super) creation_timestamp: Option<i64>,
+    pub(super) created_timestamp: Option<i64>,
+    pub(super) num_favorers: Option<u64>,
+    pub(super) price: Option<Money>,
+    pub(super) views: Option<u64>,
+}
+
+/// `Money`: the value is `amount / divisor`.
+#[derive(Deserialize)]
+pub(super) struct Money {
+    pub(super) amount: u64,
+    pub(super) divisor: u64,
+    pub(super) currency_code: String,
+}
