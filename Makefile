@@ -1,0 +1,50 @@
+# Everything a newcomer types. `make demo` and `make test` install what is missing.
+
+DIGITALLZ_DEMO := target/demo/digitallz
+TEST_DATA_DIR := target/test-data
+
+.PHONY: demo test check packages tools fmt clippy doc deny unused sqlx sqlx-check bench
+
+## Run the whole pipeline in time-lapse and show what comes out.
+demo: packages
+	cargo build --locked --profile demo -p digitallz
+	$(DIGITALLZ_DEMO) demo
+
+## Run every test, on real Postgres and the sandbox.
+test: packages
+	cargo build --locked -p digitallz
+	cargo test --locked --workspace; status=$$?; \
+	  target/debug/digitallz --data-dir $(TEST_DATA_DIR) db stop; exit $$status
+
+## What continuous integration runs besides the tests.
+check: packages tools fmt clippy doc deny unused sqlx-check
+
+packages:
+	@deploy/install-packages
+
+tools:
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	@command -v cargo-machete >/dev/null || cargo install --locked cargo-machete
+
+fmt:
+	cargo fmt --all --check
+
+clippy:
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
+
+doc:
+	RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+# Advisories need a database from the network; `cargo deny check advisories` looks at them where there is one.
+deny:
+	cargo deny --offline --log-level error check bans licenses sources
+
+unused:
+	cargo machete
+
+## Renew the committed metadata of the queries in .sqlx, after a query or a migration changed.
+sqlx: packages
+	@deploy/query-metadata renew
+
+sqlx-check: packages
+	@deploy/query-metadata check

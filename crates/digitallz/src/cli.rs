@@ -1,0 +1,319 @@
+//! The command line: every command with its options, and nothing of what they do.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use digitallz_common::marketplace::Marketplace;
+use uuid::Uuid;
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done
+  1   failed
+  2   wrong usage: unknown command, option or value
+  3   partly done: some jobs or entries did not succeed, the rest did
+  4   a source is blocked or paused
+  5   over budget
+  75  try later: the database cannot be reached
+
+Data goes to standard output, talk to standard error. `--json` makes data machine readable.";
+
+/// Keyword data of Amazon, Etsy and eBay: collect, normalise, predict.
+#[derive(Debug, Parser)]
+#[command(name = "digitallz", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Cli {
+    /// Directory of the private Postgres that is used when DATABASE_URL is not set.
+    #[arg(long, global = true, value_name = "DIR", env = "DIGITALLZ_DATA_DIR", default_value = ".digitallz")]
+    pub data_dir: PathBuf,
+
+    /// File of settings, one NAME=value a line, taken over those of the environment.
+    #[arg(long, global = true, value_name = "FILE", env = "DIGITALLZ_ENV_FILE")]
+    pub env_file: Option<PathBuf>,
+
+    /// Print data as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to log, for example `info` or `digitallz_collector=debug`.
+    #[arg(long, global = true, value_name = "FILTER", env = "DIGITALLZ_LOG", default_value = "warn")]
+    pub log: String,
+
+    /// Form of the log lines.
+    #[arg(long, global = true, value_enum, env = "DIGITALLZ_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Play one or more roles until stopped; all of them when none is named.
+    Run {
+        /// Roles to play.
+        #[arg(value_enum)]
+        roles: Vec<Role>,
+    },
+    /// Bring the database to the version of this program.
+    Migrate,
+    /// Run the whole pipeline in time-lapse on pretend marketplaces and show what comes out.
+    Demo(DemoArgs),
+    /// Run pretend marketplaces and print the settings that point the collectors at them.
+    Sandbox(SandboxArgs),
+    /// The private Postgres.
+    #[command(subcommand)]
+    Db(DbCommand),
+    /// Keywords to follow.
+    #[command(subcommand)]
+    Keywords(KeywordsCommand),
+    /// Collect now.
+    #[command(subcommand)]
+    Crawl(CrawlCommand),
+    /// Crawl runs and their sums.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Jobs, their attempts and dead letters.
+    #[command(subcommand)]
+    Jobs(JobsCommand),
+    /// Bring recorded answers in and process them like any other.
+    Ingest(IngestArgs),
+    /// Predictions of demand and competition.
+    #[command(subcommand)]
+    Predictions(PredictionsCommand),
+    /// Look for what is missing or wrong.
+    Doctor,
+    /// The settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// A part that one process can play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Turns due schedules into crawl runs, trainings and scorings.
+    Scheduler,
+    /// Plans crawl runs and asks marketplaces.
+    Collector,
+    /// Reads raw payloads.
+    Processor,
+    /// Trains models and predicts.
+    Scorer,
+}
+
+impl Role {
+    /// All roles.
+    pub const ALL: [Role; 4] = [Role::Scheduler, Role::Collector, Role::Processor, Role::Scorer];
+}
+
+/// Options of the demo.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Keywords per marketplace.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=40))]
+    pub keywords: u16,
+    /// Weekly collections.
+    #[arg(long, default_value_t = 104, value_parser = clap::value_parser!(u16).range(1..=208))]
+    pub weeks: u16,
+    /// Seed of the pretend world.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// Options of the sandbox.
+#[derive(Debug, Args)]
+pub struct SandboxArgs {
+    /// Seed of the world: the same seed and time give the same answers.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Multiplies every limit of the pretend marketplaces.
+    #[arg(long, default_value_t = 1.0)]
+    pub limit_factor: f64,
+    /// Ports for Amazon, Etsy and eBay; 0 takes a free one.
+    #[arg(long, value_delimiter = ',', num_args = 3, default_values_t = [0, 0, 0])]
+    pub ports: Vec<u16>,
+    /// Time at which the world stands still, RFC 3339; without it the world follows the real clock.
+    #[arg(long)]
+    pub now: Option<chrono::DateTime<chrono::Utc>>,
+}
+
+/// The private Postgres.
+#[derive(Debug, Subcommand)]
+pub enum DbCommand {
+    /// Print the connection string; starts the private Postgres and leaves it running.
+    Url,
+    /// Stop the private Postgres.
+    Stop,
+}
+
+/// Keywords to follow.
+#[derive(Debug, Subcommand)]
+pub enum KeywordsCommand {
+    /// Add keywords from a file: one a line, or CSV with a header naming keyword[,marketplace][,market].
+    Import {
+        /// The file; `-` reads standard input.
+        file: PathBuf,
+        /// Marketplace of lines that name none.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// Market of lines that name none.
+        #[arg(long, default_value = "US")]
+        market: String,
+        /// Check the file and say what would be added.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List keywords.
+    List {
+        /// Only this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// Only this market.
+        #[arg(long)]
+        market: Option<String>,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: u32,
+    },
+}
+
+/// Collect now.
+#[derive(Debug, Subcommand)]
+pub enum CrawlCommand {
+    /// Make a crawl run at once, ahead of the scheduled ones.
+    Now {
+        /// Marketplace to ask.
+        #[arg(long)]
+        marketplace: Marketplace,
+        /// Market to ask.
+        #[arg(long, default_value = "US")]
+        market: String,
+        /// Keyword to ask for; may be repeated.
+        #[arg(long, value_name = "TEXT")]
+        keyword: Vec<String>,
+        /// File of keywords, as for `keywords import`.
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Wait until the run is done; does the work itself when no worker is running.
+        #[arg(long)]
+        wait: bool,
+        /// Say what would be asked.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Crawl runs and their sums.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// List crawl runs, the newest first.
+    List {
+        /// At most so many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Show one crawl run with the sums of its jobs, payloads and observations.
+    Show {
+        /// Its identifier; without one the sums over all runs.
+        crawl_run_id: Option<Uuid>,
+    },
+}
+
+/// Jobs, their attempts and dead letters.
+#[derive(Debug, Subcommand)]
+pub enum JobsCommand {
+    /// List jobs, the newest first.
+    List {
+        /// Only this state.
+        #[arg(long, value_enum)]
+        state: Option<JobState>,
+        /// Only this crawl run.
+        #[arg(long)]
+        run: Option<Uuid>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show a job with all of its attempts.
+    Show {
+        /// Its identifier.
+        job_id: Uuid,
+    },
+    /// Run dead, discarded or waiting jobs at once, with all their tries.
+    Retry(JobSelection),
+    /// End dead or waiting jobs for good.
+    Discard(JobSelection),
+}
+
+/// Which jobs to act on.
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub struct JobSelection {
+    /// Identifiers of jobs.
+    pub job_ids: Vec<Uuid>,
+    /// All jobs with an open dead letter.
+    #[arg(long, conflicts_with = "job_ids")]
+    pub all_dead: bool,
+    /// Say which jobs would be concerned.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// State of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JobState {
+    /// Waiting or due.
+    Ready,
+    /// Running.
+    Running,
+    /// Done.
+    Done,
+    /// Given up.
+    Dead,
+    /// Ended by an operator.
+    Discarded,
+}
+
+/// Options of `ingest`.
+#[derive(Debug, Args)]
+pub struct IngestArgs {
+    /// HAR 1.2 recordings.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    pub har: Vec<PathBuf>,
+}
+
+/// Predictions of demand and competition.
+#[derive(Debug, Subcommand)]
+pub enum PredictionsCommand {
+    /// List the latest predictions.
+    List {
+        /// Only this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// Only keywords that hold this text.
+        #[arg(long)]
+        keyword: Option<String>,
+        /// Only this horizon.
+        #[arg(long, value_name = "WEEKS")]
+        horizon_weeks: Option<u8>,
+        /// At most so many keywords.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+}
+
+/// The settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check every setting and show what is in force and where it came from.
+    Check,
+}

@@ -1,0 +1,184 @@
+//! `digitallz crawl now`: a crawl run at once, ahead of the scheduled ones.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+use digitallz_common::jobs::{Job, PlanCrawl};
+use digitallz_common::keyword::{self, Keyword};
+use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::queue;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::cli::{Cli, CrawlCommand, Role};
+use crate::commands::keywords::{self, Entry};
+use crate::commands::runs;
+use crate::exit::{Ending, UserError};
+use crate::output;
+use crate::progress::Progress;
+use crate::roles;
+use crate::session::Session;
+
+/// Priority of runs that a person asked for; scheduled ones have 0.
+const OPERATOR_PRIORITY: i32 = 10;
+
+/// How often a waiting command looks at its run.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
+
+#[derive(Serialize)]
+struct Crawl {
+    crawl_run_id: Option<Uuid>,
+    site: String,
+    keyword_count: usize,
+    planned_question_count: usize,
+    is_dry_run: bool,
+}
+
+/// Makes a crawl run and, when asked to, waits for its end.
+pub async fn run(cli: &Cli, command: &CrawlCommand) -> anyhow::Result<Ending> {
+    let CrawlCommand::Now { marketplace, market, keyword, file, wait, dry_run } = command;
+    let site = Site::new(*marketplace, market)
+        .map_err(|error| UserError::new(error.to_string(), "choose one of the markets named"))?;
+    let chosen = chosen_keywords(&site, keyword, file.as_deref())?;
+    let session = if *wait { Session::open_for_work(cli).await? } else { Session::open(cli).await? };
+    let ending = match start_and_wait(cli, &session, &site, &chosen, *wait, *dry_run).await {
+        Ok(ending) => ending,
+        Err(error) => {
+            session.close().await?;
+            return Err(error);
+        }
+    };
+    session.close().await?;
+    Ok(ending)
+}
+
+/// Makes a crawl run over the chosen keywords, or over all active ones of the site when none is chosen.
+pub async fn start(db: &PgPool, site: &Site, chosen: &[Entry], now: DateTime<Utc>) -> anyhow::Result<Uuid> {
+    let crawl_run_id = Uuid::now_v7();
+    let mut tx = db.begin().await?;
+    let mut selection = Vec::with_capacity(chosen.len());
+    for entry in chosen {
+        selection.push(keyword::ensure(&mut tx, site, &entry.keyword, &entry.original_text, now).await?);
+    }
+    let selection = (!selection.is_empty()).then_some(selection);
+    sqlx::query!(
+        "insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, keyword_selection, priority, created_at)
+         values ($1, 'manual', $2, $3, $4, $5, $6, $2)",
+        crawl_run_id,
+        now,
+        site.marketplace.name(),
+        site.market,
+        selection.as_deref(),
+        OPERATOR_PRIORITY,
+    )
+    .execute(&mut *tx)
+    .await?;
+    queue::enqueue(&mut tx, &Job::PlanCrawl(PlanCrawl { crawl_run_id }), OPERATOR_PRIORITY).await?;
+    tx.commit().await?;
+    Ok(crawl_run_id)
+}
+
+async fn start_and_wait(
+    cli: &Cli,
+    session: &Session,
+    site: &Site,
+    chosen: &[Entry],
+    wait: bool,
+    is_dry_run: bool,
+) -> anyhow::Result<Ending> {
+    let keyword_count = if chosen.is_empty() { active_keyword_count(&session.db, site).await? } else { chosen.len() };
+    if keyword_count == 0 {
+        return Err(UserError::new(
+            format!("there is no keyword to ask {site} for"),
+            "name one with --keyword, a file with --file, or add some with `digitallz keywords import`",
+        )
+        .into());
+    }
+    let crawl_run_id =
+        if is_dry_run { None } else { Some(start(&session.db, site, chosen, session.clock.now()).await?) };
+    let crawl = Crawl {
+        crawl_run_id,
+        site: site.to_string(),
+        keyword_count,
+        planned_question_count: planned_question_count(site.marketplace, keyword_count),
+        is_dry_run,
+    };
+    let Some(crawl_run_id) = crawl_run_id.filter(|_| wait) else {
+        if cli.json {
+            output::print_json(&json!({ "crawl": crawl }))?;
+        } else {
+            output::item(false, "crawl", &crawl)?;
+        }
+        if crawl_run_id.is_some() && queue::live_worker_count(&session.db).await? == 0 {
+            eprintln!("note: no worker is running; start one with `digitallz run`");
+        }
+        return Ok(Ending::Done);
+    };
+    eprintln!("crawl run {crawl_run_id}: {keyword_count} keywords on {site}");
+    wait_for(cli, session, crawl_run_id).await
+}
+
+/// Waits until nothing of a run is open, doing the work itself when nobody else does.
+async fn wait_for(cli: &Cli, session: &Session, crawl_run_id: Uuid) -> anyhow::Result<Ending> {
+    let mut own_workers = None;
+    let mut progress = Progress::start("jobs", 1);
+    let sums = loop {
+        let sums = runs::sums(&session.db, Some(crawl_run_id)).await?;
+        let open = sums.open_job_count;
+        progress.set((sums.job_count - open) as u64, sums.job_count as u64, &format!("{} dead", sums.dead_job_count));
+        if open == 0 {
+            break sums;
+        }
+        if own_workers.is_none() && queue::live_worker_count(&session.db).await? == 0 {
+            let needed = [Role::Collector, Role::Processor];
+            own_workers = Some(roles::start(&session.db, &session.clock, &session.environment, &needed)?);
+        }
+        tokio::time::sleep(LOOK).await;
+    };
+    progress.finish();
+    if let Some(own_workers) = own_workers {
+        own_workers.stop().await;
+    }
+    output::item(cli.json, "run", &sums)?;
+    if sums.dead_job_count == 0 {
+        return Ok(Ending::Done);
+    }
+    for cause in runs::dead_letter_causes(&session.db, crawl_run_id).await? {
+        eprintln!("dead letter: {cause}");
+    }
+    eprintln!("  next: `digitallz jobs list --state dead --run {crawl_run_id}`, then `digitallz jobs retry`");
+    Ok(if sums.payload_count == 0 { Ending::Failed } else { Ending::PartlyDone })
+}
+
+fn chosen_keywords(site: &Site, texts: &[String], file: Option<&Path>) -> anyhow::Result<Vec<Entry>> {
+    let mut chosen = Vec::new();
+    for text in texts {
+        let keyword = Keyword::parse(text)
+            .map_err(|error| UserError::new(format!("--keyword '{text}': {error}"), "give another keyword"))?;
+        chosen.push(Entry { site: site.clone(), keyword, original_text: text.clone() });
+    }
+    if let Some(file) = file {
+        let entries = keywords::read_file(file, Some(site.marketplace), &site.market)?;
+        chosen.extend(entries.into_iter().filter(|entry| entry.site == *site));
+    }
+    Ok(chosen)
+}
+
+/// Questions that are certain when a run is planned; pages and steps that follow from answers come on top.
+fn planned_question_count(marketplace: Marketplace, keyword_count: usize) -> usize {
+    let resources = marketplace.planned_resources();
+    resources.iter().map(|resource| if resource.is_per_keyword() { keyword_count } else { 1 }).sum()
+}
+
+async fn active_keyword_count(db: &PgPool, site: &Site) -> anyhow::Result<usize> {
+    let count = sqlx::query_scalar!(
+        r#"select count(*) as "count!" from core.keywords where marketplace = $1 and market = $2 and is_active"#,
+        site.marketplace.name(),
+        site.market
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(usize::try_from(count)?)
+}

@@ -1,0 +1,49 @@
+//! `digitallz migrate` and `digitallz db`: the database itself.
+
+use serde_json::json;
+
+use crate::cli::{Cli, DbCommand};
+use crate::exit::{Ending, UserError};
+use crate::output;
+use crate::postgres::{self, DATABASE_NAME};
+use crate::session::Session;
+use crate::settings::Environment;
+
+/// Brings the database to the version of this program.
+pub async fn migrate(cli: &Cli) -> anyhow::Result<Ending> {
+    // Opening a session migrates: every command works on a database of its own version.
+    Session::open(cli).await?.close().await?;
+    eprintln!("the database is up to date");
+    Ok(Ending::Done)
+}
+
+/// Prints the private database's connection string, or stops it.
+pub async fn run(cli: &Cli, command: &DbCommand) -> anyhow::Result<Ending> {
+    if Environment::read(cli.env_file.as_deref())?.database_url().is_some() {
+        return Err(UserError::new(
+            "DATABASE_URL is set, so there is no private Postgres",
+            "use DATABASE_URL itself, or unset it",
+        )
+        .into());
+    }
+    match command {
+        DbCommand::Url => {
+            let private_postgres = postgres::start(&cli.data_dir, &[]).await?;
+            let url = private_postgres.url(DATABASE_NAME);
+            if cli.json {
+                output::print_json(&json!({ "database": { "url": url.expose() } }))?;
+            } else {
+                output::print(url.expose())?;
+            }
+            eprintln!("the private Postgres is running; `digitallz db stop` stops it");
+        }
+        DbCommand::Stop => {
+            if postgres::stop(&cli.data_dir)? {
+                eprintln!("the private Postgres was stopped");
+            } else {
+                eprintln!("the private Postgres was not running");
+            }
+        }
+    }
+    Ok(Ending::Done)
+}

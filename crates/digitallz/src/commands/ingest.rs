@@ -1,0 +1,70 @@
+//! `digitallz ingest --har`: recorded answers, processed like any other.
+
+use digitallz_collector::recording;
+use serde_json::json;
+
+use crate::cli::{Cli, IngestArgs, Role};
+use crate::exit::{Ending, UserError};
+use crate::output;
+use crate::roles;
+use crate::session::Session;
+
+/// How often the command looks whether its answers were read.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Brings recordings in, waits until they were processed, and reports every entry.
+pub async fn run(cli: &Cli, args: &IngestArgs) -> anyhow::Result<Ending> {
+    let session = Session::open_for_work(cli).await?;
+    let result = ingest(cli, &session, args).await;
+    session.close().await?;
+    result
+}
+
+async fn ingest(cli: &Cli, session: &Session, args: &IngestArgs) -> anyhow::Result<Ending> {
+    let mut reports = Vec::new();
+    let mut failed_file_count = 0;
+    for path in &args.har {
+        match recording::ingest_har(&session.db, path, session.clock.now()).await {
+            Ok(report) => reports.push(report),
+            Err(error) => {
+                failed_file_count += 1;
+                eprintln!("error: {}", digitallz_common::failure::chain(&error));
+            }
+        }
+    }
+    wait_until_processed(session).await?;
+    if failed_file_count == args.har.len() {
+        return Err(UserError::new("no recording could be read", "give HAR 1.2 files, as browsers and proxies save them").into());
+    }
+    report(cli, &reports)?;
+    Ok(if failed_file_count > 0 { Ending::PartlyDone } else { Ending::Done })
+}
+
+/// Reads the stored answers here and now, whether or not another process would.
+async fn wait_until_processed(session: &Session) -> anyhow::Result<()> {
+    let workers = roles::start(&session.db, &session.clock, &session.environment, &[Role::Processor])?;
+    while open_recording_jobs(session).await? > 0 {
+        tokio::time::sleep(LOOK).await;
+    }
+    workers.stop().await;
+    Ok(())
+}
+
+async fn open_recording_jobs(session: &Session) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from ops.jobs join ops.crawl_runs using (crawl_run_id)
+           where crawl_runs.trigger = 'recording' and jobs.state in ('ready', 'running')"#
+    )
+    .fetch_one(&session.db)
+    .await
+}
+
+fn report(cli: &Cli, reports: &[recording::HarReport]) -> anyhow::Result<()> {
+    if cli.json {
+        return output::print_json(&json!({ "recordings": reports, "meta": { "count": reports.len() } }));
+    }
+    for report in reports {
+        output::print(&report.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! The commands, one file each; `run` hands every command line to its own.
+
+mod config;
+pub mod crawl;
+mod database;
+mod doctor;
+mod ingest;
+mod jobs;
+pub mod keywords;
+pub mod predictions;
+mod run;
+pub mod runs;
+mod sandbox;
+
+use crate::cli::{Cli, Command};
+use crate::demo;
+use crate::exit::Ending;
+
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
+    match &cli.command {
+        Command::Run { roles } => run::run(&cli, roles).await,
+        Command::Migrate => database::migrate(&cli).await,
+        Command::Demo(args) => demo::run(&cli, args).await,
+        Command::Sandbox(args) => sandbox::run(&cli, args).await,
+        Command::Db(command) => database::run(&cli, command).await,
+        Command::Keywords(command) => keywords::run(&cli, command).await,
+        Command::Crawl(command) => crawl::run(&cli, command).await,
+        Command::Runs(command) => runs::run(&cli, command).await,
+        Command::Jobs(command) => jobs::run(&cli, command).await,
+        Command::Ingest(args) => ingest::run(&cli, args).await,
+        Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Doctor => doctor::run(&cli).await,
+        Command::Config(command) => config::run(&cli, command),
+    }
+}

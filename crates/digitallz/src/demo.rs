@@ -1,0 +1,405 @@
+//! `digitallz demo`: the whole pipeline in time-lapse, on a private Postgres and pretend marketplaces.
+//!
+//! The scheduler's clock and the sandbox's world advance together, a week at a time; everything else runs as it does in
+//! production: schedules fire, jobs go through the queue, collectors ask over HTTP, processors read, models are trained.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Days, NaiveTime, Utc};
+use chrono_tz::Tz;
+use digitallz_common::clock::Clock;
+use digitallz_common::database;
+use digitallz_common::keyword::Keyword;
+use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::week::week_start;
+use digitallz_sandbox::{Sandbox, SandboxConfig};
+use digitallz_scorer::ModelSummary;
+use serde::Serialize;
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::cli::{Cli, DemoArgs, Role};
+use crate::commands::keywords::{self, Entry};
+use crate::commands::predictions::{self, PredictionRow, figure};
+use crate::commands::runs::{self, Sums};
+use crate::exit::{Ending, UserError};
+use crate::output;
+use crate::postgres::{self, DATABASE_NAME, PrivatePostgres};
+use crate::progress::Progress;
+use crate::roles;
+use crate::scheduler::{self, Action};
+use crate::settings::Environment;
+
+/// The sandbox's limits are raised by this factor, and the collectors' with them.
+const LIMIT_FACTOR: f64 = 1_000_000.0;
+
+/// Hour of Sunday at which the weekly collections happen.
+const COLLECT_AT: NaiveTime = NaiveTime::from_hms_opt(6, 0, 0).expect("a time of day");
+
+/// How often the demo looks whether a week's jobs are done.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Keywords shown per marketplace in the table of predictions.
+const SHOWN_KEYWORDS: usize = 8;
+
+/// Mark on a database that the demo made and may make anew.
+const DEMO_MARK: &str = "demo data of Digitallz Keywords; `digitallz demo` makes this database anew";
+
+/// Runs the demo and prints what came out.
+pub async fn run(cli: &Cli, args: &DemoArgs) -> anyhow::Result<Ending> {
+    let private_postgres = postgres::start(&cli.data_dir, &[]).await?;
+    let outcome = run_on(&private_postgres, cli, args).await;
+    let directory = private_postgres.directory().display().to_string();
+    private_postgres.leave()?;
+    let outcome = outcome?;
+    print_outcome(cli, &outcome)?;
+    if !cli.json {
+        print_next_steps(cli, &directory)?;
+    }
+    Ok(if outcome.sums.is_closed && outcome.sums.dead_job_count == 0 { Ending::Done } else { Ending::PartlyDone })
+}
+
+/// What the demo found.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    keyword_count: usize,
+    week_count: u16,
+    sums: Sums,
+    collect_seconds: f64,
+    score_seconds: f64,
+    predictions: Vec<PredictionRow>,
+    models: Vec<ModelSummary>,
+}
+
+async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) -> anyhow::Result<Outcome> {
+    let db = fresh_database(private_postgres, cli).await?;
+    let weeks = collection_times(args.weeks);
+    let first = weeks[0];
+    let clock = Clock::manual(first);
+    let sandbox = Sandbox::start(SandboxConfig {
+        seed: args.seed,
+        now: Some(first),
+        limit_factor: LIMIT_FACTOR,
+        ports: [0, 0, 0],
+        ..SandboxConfig::default()
+    })
+    .await?;
+    let environment = demo_environment(&sandbox);
+    let keyword_count = import_keywords(&db, args.keywords, clock.now()).await?;
+    make_schedules(&db, first).await?;
+    eprintln!(
+        "demo: {keyword_count} keywords, {} weekly collections from {} to {}",
+        weeks.len(),
+        first.date_naive(),
+        weeks[weeks.len() - 1].date_naive()
+    );
+
+    let roles = roles::start(&db, &clock, &environment, &[Role::Collector, Role::Processor, Role::Scorer])?;
+    let collect_started = Instant::now();
+    let collected = collect(&db, &clock, &sandbox, &weeks).await;
+    let collect_seconds = collect_started.elapsed().as_secs_f64();
+    let score_started = Instant::now();
+    let scored = match collected {
+        Ok(()) => score(&db, &clock).await,
+        Err(error) => Err(error),
+    };
+    let score_seconds = score_started.elapsed().as_secs_f64();
+    roles.stop().await;
+    sandbox.stop().await;
+    scored?;
+
+    let outcome = Outcome {
+        keyword_count,
+        week_count: args.weeks,
+        sums: runs::sums(&db, None).await?,
+        collect_seconds,
+        score_seconds,
+        predictions: predictions::latest(&db, None, None, None, u32::MAX >> 1).await?,
+        models: digitallz_scorer::backtest_summary(&db).await?,
+    };
+    db.close().await;
+    Ok(outcome)
+}
+
+/// Makes the database anew, unless it holds something that the demo did not make.
+async fn fresh_database(private_postgres: &PrivatePostgres, cli: &Cli) -> anyhow::Result<PgPool> {
+    const CONNECTIONS: u32 = 32;
+    let url = private_postgres.url(DATABASE_NAME);
+    let db = database::connect(&url, 1).await?;
+    let state = sqlx::query!(
+        r#"select shobj_description(oid, 'pg_database') = $1 as is_demo,
+                  to_regclass('core.keywords') is not null as "is_used!"
+           from pg_database where datname = current_database()"#,
+        DEMO_MARK
+    )
+    .fetch_one(&db)
+    .await?;
+    db.close().await;
+    if state.is_used && state.is_demo != Some(true) {
+        return Err(UserError::new(
+            format!("the private database in {} holds data that is not the demo's", cli.data_dir.display()),
+            "give the demo a directory of its own with --data-dir",
+        )
+        .into());
+    }
+    private_postgres.recreate_database(DATABASE_NAME).await?;
+    private_postgres.describe_database(DATABASE_NAME, DEMO_MARK).await?;
+    let db = database::connect(&url, CONNECTIONS).await?;
+    database::migrate(&db).await?;
+    Ok(db)
+}
+
+/// Returns the moments of the weekly collections, the last of them on the Sunday that is over now.
+fn collection_times(weeks: u16) -> Vec<DateTime<Utc>> {
+    let last_sunday = week_start(Clock::System.now().date_naive() - Days::new(1));
+    (0..u64::from(weeks))
+        .rev()
+        .map(|weeks_back| (last_sunday - Days::new(7 * weeks_back)).and_time(COLLECT_AT).and_utc())
+        .collect()
+}
+
+fn demo_environment(sandbox: &Sandbox) -> Environment {
+    let limits = |operations: &[&str]| {
+        operations.iter().map(|operation| format!("{operation}=100000:10000")).collect::<Vec<_>>().join(",")
+    };
+    Environment::default().with(sandbox.settings()).with([
+        (
+            "DIGITALLZ_AMAZON_LIMITS",
+            limits(&["searchCatalogItems", "createReport", "getReport", "getReportDocument"]),
+        ),
+        ("DIGITALLZ_ETSY_LIMITS", limits(&["findAllListingsActive", "getListingsByListingIds"])),
+        ("DIGITALLZ_EBAY_LIMITS", limits(&["itemSummarySearch"])),
+        ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
+    ])
+}
+
+async fn import_keywords(db: &PgPool, per_marketplace: u16, now: DateTime<Utc>) -> anyhow::Result<usize> {
+    let mut entries = Vec::new();
+    for (marketplace, pretend) in Marketplace::ALL.into_iter().zip([
+        digitallz_sandbox::Marketplace::Amazon,
+        digitallz_sandbox::Marketplace::Etsy,
+        digitallz_sandbox::Marketplace::Ebay,
+    ]) {
+        let site = Site::new(marketplace, "US")?;
+        for text in digitallz_sandbox::keywords(pretend).into_iter().take(usize::from(per_marketplace)) {
+            let keyword = Keyword::parse(text)?;
+            entries.push(Entry { site: site.clone(), keyword, original_text: text.to_owned() });
+        }
+    }
+    keywords::import(db, &entries, false, now).await?;
+    Ok(entries.len())
+}
+
+/// Makes one weekly schedule per site; the first of its moments is `first`.
+async fn make_schedules(db: &PgPool, first: DateTime<Utc>) -> anyhow::Result<()> {
+    let weekly: cron::Schedule = "0 0 6 * * SUN".parse()?;
+    let just_before = first - chrono::Duration::seconds(1);
+    let mut connection = db.acquire().await?;
+    for marketplace in Marketplace::ALL {
+        let action = Action::Crawl(Site::new(marketplace, "US")?);
+        let name = format!("weekly-{marketplace}-us");
+        scheduler::ensure_schedule(&mut connection, &name, &action, &weekly, Tz::UTC, just_before).await?;
+    }
+    Ok(())
+}
+
+/// Lets the weeks go by: the schedules fire, and a week is over when its questions are answered.
+async fn collect(
+    db: &PgPool,
+    clock: &Clock,
+    sandbox: &Sandbox,
+    weeks: &[DateTime<Utc>],
+) -> anyhow::Result<()> {
+    let mut progress = Progress::start("weeks", weeks.len() as u64);
+    for (index, week) in weeks.iter().enumerate() {
+        clock.set(*week);
+        sandbox.set_now(*week);
+        scheduler::tick(db, *week).await?;
+        wait_until_idle(db, &["plan", "fetch.amazon", "fetch.etsy", "fetch.ebay"]).await?;
+        let message = format!("week of {} collected", week.date_naive());
+        progress.set(index as u64 + 1, weeks.len() as u64, &message);
+    }
+    wait_until_idle(db, &["process"]).await?;
+    progress.finish();
+    Ok(())
+}
+
+/// Trains and predicts, through schedules that fall due now.
+async fn score(db: &PgPool, clock: &Clock) -> anyhow::Result<()> {
+    eprintln!("demo: training and backtesting the models");
+    let hourly: cron::Schedule = "0 0 * * * *".parse()?;
+    for (name, action) in [("train", Action::Train), ("score", Action::Score)] {
+        let now = clock.now() + chrono::Duration::hours(1);
+        let mut connection = db.acquire().await?;
+        scheduler::ensure_schedule(&mut connection, name, &action, &hourly, Tz::UTC, clock.now()).await?;
+        drop(connection);
+        clock.set(now);
+        scheduler::tick(db, now).await?;
+        wait_until_idle(db, &["score"]).await?;
+        sqlx::query!("update ops.schedules set is_paused = true where schedule_name = $1", name).execute(db).await?;
+    }
+    Ok(())
+}
+
+async fn wait_until_idle(db: &PgPool, queues: &[&str]) -> anyhow::Result<()> {
+    let queues: Vec<String> = queues.iter().map(|&queue| queue.to_owned()).collect();
+    loop {
+        let is_busy = sqlx::query_scalar!(
+            r#"select exists (
+                   select from ops.jobs where state in ('ready', 'running') and queue_name = any($1)) as "is_busy!""#,
+            &queues
+        )
+        .fetch_one(db)
+        .await?;
+        if !is_busy {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn print_outcome(cli: &Cli, outcome: &Outcome) -> anyhow::Result<()> {
+    if cli.json {
+        return output::print_json(&json!({ "demo": outcome }));
+    }
+    let sums = &outcome.sums;
+    let thousands = output::thousands;
+    output::print("\nSummary")?;
+    for (label, text) in [
+        ("crawl runs", thousands(sums.run_count)),
+        ("jobs", format!("{} done, {} dead letters", thousands(sums.done_job_count), sums.dead_letter_count)),
+        ("requests", thousands(sums.request_count)),
+        (
+            "raw payloads",
+            format!(
+                "{}: {} processed, {} quarantined",
+                thousands(sums.payload_count),
+                thousands(sums.processed_payload_count),
+                sums.quarantined_payload_count
+            ),
+        ),
+        ("observations", thousands(sums.observation_count)),
+        ("SERP entries", thousands(sums.serp_entry_count)),
+        ("quarantined rows", thousands(sums.quarantined_row_count)),
+        ("accounts close", if sums.is_closed { "yes" } else { "NO" }.to_owned()),
+        (
+            "time",
+            format!(
+                "{:.0} s to collect and process {} weeks, {:.0} s to train, backtest and predict",
+                outcome.collect_seconds, outcome.week_count, outcome.score_seconds
+            ),
+        ),
+    ] {
+        output::print(&format!("  {label:17} {text}"))?;
+    }
+    print_predictions(&outcome.predictions)?;
+    print_models(&outcome.models)
+}
+
+/// A keyword with its predictions side by side.
+struct Line<'a> {
+    now: &'a PredictionRow,
+    in_4: Option<&'a PredictionRow>,
+    in_8: Option<&'a PredictionRow>,
+    competition: Option<&'a PredictionRow>,
+}
+
+fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
+    let find = |now: &PredictionRow, kind: &str, weeks: i32| {
+        rows.iter().find(|row| {
+            row.keyword == now.keyword
+                && row.marketplace == now.marketplace
+                && row.target_kind == kind
+                && row.horizon_weeks == weeks
+        })
+    };
+    for marketplace in Marketplace::ALL {
+        let lines: Vec<Line> = rows
+            .iter()
+            .filter(|row| row.marketplace == marketplace.name() && row.target_kind == "demand" && row.horizon_weeks == 1)
+            .take(SHOWN_KEYWORDS)
+            .map(|now| Line {
+                now,
+                in_4: find(now, "demand", 4),
+                in_8: find(now, "demand", 8),
+                competition: find(now, "competition", 4),
+            })
+            .collect();
+        let Some(first) = lines.first() else { continue };
+        output::print(&format!(
+            "\nPredictions, {marketplace}: {} in {}, 80 % interval",
+            first.now.target_metric.replace('_', " "),
+            first.now.unit
+        ))?;
+        let drawn = output::table(
+            &lines,
+            &[
+                output::text("KEYWORD", |line: &Line| line.now.keyword.clone()),
+                output::number("NOW", |line: &Line| figure(line.now.current_value)),
+                output::number("IN 4 WEEKS", |line: &Line| with_interval(line.in_4)),
+                output::number("IN 8 WEEKS", |line: &Line| with_interval(line.in_8)),
+                output::text("DIRECTION", |line: &Line| {
+                    line.in_8.and_then(|row| row.trend_class.clone()).unwrap_or_else(|| "unknown".to_owned())
+                }),
+                output::text("COMPETITION", |line: &Line| competition(line.competition)),
+            ],
+        );
+        output::print(&drawn)?;
+    }
+    Ok(())
+}
+
+fn print_models(models: &[ModelSummary]) -> anyhow::Result<()> {
+    let error = |error: Option<f64>| error.map_or_else(|| "-".to_owned(), |error| format!("{error:.3}"));
+    let percent = |share: Option<f64>| share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+    output::print("\nBacktest: mean absolute error in units of the mean weekly change, horizons 1 to 8 weeks")?;
+    let drawn = output::table(
+        models,
+        &[
+            output::text("MODEL", |row: &ModelSummary| format!("{} {}", row.marketplace, row.model_name)),
+            output::text("ALGORITHM", |row: &ModelSummary| row.algorithm.clone()),
+            output::number("ERROR", move |row: &ModelSummary| error(row.model_error)),
+            output::number("SEASONAL NAIVE", move |row: &ModelSummary| error(row.naive_error)),
+            output::number("RATIO", move |row: &ModelSummary| error(row.ratio)),
+            output::number("80 % COVERS", move |row: &ModelSummary| percent(row.coverage_80)),
+            output::number("95 % COVERS", move |row: &ModelSummary| percent(row.coverage_95)),
+        ],
+    );
+    output::print(&drawn)
+}
+
+fn print_next_steps(cli: &Cli, directory: &str) -> anyhow::Result<()> {
+    let program = std::env::args().next().unwrap_or_else(|| "digitallz".to_owned());
+    let data_dir = if cli.data_dir.as_os_str() == ".digitallz" {
+        String::new()
+    } else {
+        format!(" --data-dir {}", cli.data_dir.display())
+    };
+    output::print(&format!(
+        "\nNext (the private Postgres is in {directory}):
+  psql \"$({program}{data_dir} db url)\" -c \"select keyword_text, marketplace, target_date, predicted_value, lo_80, hi_80, trend_class
+    from analytics.keyword_predictions_v1 where is_latest and target_kind = 'demand' and horizon_days = 28 order by 2, 1\"
+  {program}{data_dir} predictions list --marketplace etsy --horizon-weeks 8
+  {program}{data_dir} runs show
+  {program}{data_dir} db stop"
+    ))
+}
+
+fn with_interval(row: Option<&PredictionRow>) -> String {
+    match row {
+        Some(row) if row.predicted_value.is_some() => {
+            format!("{} ({} to {})", figure(row.predicted_value), figure(row.lo_80), figure(row.hi_80))
+        }
+        Some(row) => row.abstain_reason.clone().unwrap_or_else(|| "-".to_owned()),
+        None => "-".to_owned(),
+    }
+}
+
+fn competition(row: Option<&PredictionRow>) -> String {
+    match row {
+        Some(PredictionRow { competition_level: Some(level), predicted_value: Some(score), .. }) => {
+            format!("{level} ({score:.2})")
+        }
+        _ => "-".to_owned(),
+    }
+}

@@ -1,0 +1,366 @@
+//! The settings: one table of names, defaults and sentences, read from the environment or a file.
+//!
+//! Every setting may also be given as `NAME_FILE`, the path of a file that holds the value; so secrets need not stand in
+//! the environment. `deploy/env.example` lists the same settings in the same order, and a test compares the two.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use digitallz_collector::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
+use digitallz_common::queue::QueueConfig;
+use digitallz_common::secret::Secret;
+
+/// A setting as it is documented.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name of the environment variable.
+    pub name: &'static str,
+    /// Value when none is given; empty means none.
+    pub default: &'static str,
+    /// True when the value must never be shown.
+    pub is_secret: bool,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn plain(name: &'static str, default: &'static str, help: &'static str) -> Setting {
+    Setting { name, default, is_secret: false, help }
+}
+
+const fn secret(name: &'static str, help: &'static str) -> Setting {
+    Setting { name, default: "", is_secret: true, help }
+}
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    secret("DATABASE_URL", "Postgres to use; without it a private one is started in the data directory."),
+    plain("DIGITALLZ_AMAZON_BASE_URL", "", "Address of the Selling Partner API; by default the region of each market."),
+    plain("DIGITALLZ_AMAZON_TOKEN_URL", "https://api.amazon.com/auth/o2/token", "Address that grants Amazon access tokens."),
+    secret("DIGITALLZ_AMAZON_CLIENT_ID", "Client identifier of the Amazon application."),
+    secret("DIGITALLZ_AMAZON_CLIENT_SECRET", "Client secret of the Amazon application."),
+    secret("DIGITALLZ_AMAZON_REFRESH_TOKEN", "Refresh token of the selling partner."),
+    plain("DIGITALLZ_AMAZON_LIMITS", "", "Limits that replace the contract's: operation=per_second:burst[:per_day], comma separated."),
+    plain("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "60", "Seconds between two looks at a report that is being made."),
+    plain("DIGITALLZ_ETSY_BASE_URL", "https://openapi.etsy.com", "Address of the Etsy Open API."),
+    secret("DIGITALLZ_ETSY_KEYSTRING", "Keystring of the Etsy application."),
+    secret("DIGITALLZ_ETSY_SHARED_SECRET", "Shared secret of the Etsy application."),
+    plain("DIGITALLZ_ETSY_LIMITS", "", "As DIGITALLZ_AMAZON_LIMITS."),
+    plain("DIGITALLZ_EBAY_BASE_URL", "https://api.ebay.com", "Address of the eBay APIs."),
+    secret("DIGITALLZ_EBAY_CLIENT_ID", "Client identifier of the eBay application."),
+    secret("DIGITALLZ_EBAY_CLIENT_SECRET", "Client secret of the eBay application."),
+    plain("DIGITALLZ_EBAY_LIMITS", "", "As DIGITALLZ_AMAZON_LIMITS."),
+    plain("DIGITALLZ_CRAWL_CRON", "0 0 2 * * *", "When markets with keywords are crawled: seconds, minutes, hours, day of month, month, day of week."),
+    plain("DIGITALLZ_TRAIN_CRON", "0 0 5 * * MON", "When models are trained."),
+    plain("DIGITALLZ_SCORE_CRON", "0 30 5 * * *", "When predictions are made."),
+    plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
+    plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
+    plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
+    plain("DIGITALLZ_HEARTBEAT_SECONDS", "5", "How often a worker says that it lives; after three silences its jobs are taken back."),
+    plain("DIGITALLZ_RETRY_BASE_SECONDS", "2", "Delay before a second try; it doubles with each further one."),
+];
+
+/// Values of the settings, from the environment and at most one file.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    values: BTreeMap<&'static str, Value>,
+}
+
+#[derive(Clone, Debug)]
+struct Value {
+    text: Secret,
+    origin: Origin,
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The table's default.
+    Default,
+    /// An environment variable.
+    Environment,
+    /// A file named by `NAME_FILE`.
+    SecretFile,
+    /// The file of `--env-file`, or settings handed over by the demo.
+    EnvFile,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Origin::Default => "default",
+            Origin::Environment => "environment",
+            Origin::SecretFile => "secret file",
+            Origin::EnvFile => "env file",
+        })
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A value is not of the form it must have.
+    #[error("{name} is malformed: {problem}")]
+    Malformed {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong with it, without the value when that is secret.
+        problem: String,
+    },
+    /// A file of settings or of one secret cannot be read.
+    #[error("failed to read {path}, named by {named_by}")]
+    File {
+        /// The file.
+        path: String,
+        /// What named it.
+        named_by: String,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A line of a file of settings is not `NAME=value`.
+    #[error("{path}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: String,
+        /// Its line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Environment {
+    /// Reads the process's environment, and the file of `--env-file` over it.
+    pub fn read(env_file: Option<&Path>) -> Result<Environment, SettingsError> {
+        let mut environment = Environment::default();
+        for setting in SETTINGS {
+            if let Ok(text) = std::env::var(setting.name) {
+                environment.insert(setting, text, Origin::Environment);
+            }
+            let file_variable = format!("{}_FILE", setting.name);
+            if let Ok(path) = std::env::var(&file_variable) {
+                let text = std::fs::read_to_string(&path)
+                    .map_err(|source| SettingsError::File { path, named_by: file_variable, source })?;
+                environment.insert(setting, text.trim_end().to_owned(), Origin::SecretFile);
+            }
+        }
+        if let Some(path) = env_file {
+            environment.read_file(path)?;
+        }
+        Ok(environment)
+    }
+
+    /// Takes settings over those already there.
+    pub fn with(mut self, settings: impl IntoIterator<Item = (&'static str, String)>) -> Environment {
+        for (name, text) in settings {
+            if let Some(setting) = find(name) {
+                self.insert(setting, text, Origin::EnvFile);
+            }
+        }
+        self
+    }
+
+    /// Returns the settings that were given, secrets included, for handing on.
+    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
+        self.values.iter().map(|(name, value)| (*name, &value.text))
+    }
+
+    /// Returns the Postgres that the user named, if one was.
+    pub fn database_url(&self) -> Option<Secret> {
+        self.get("DATABASE_URL")
+    }
+
+    /// Returns what the collectors need.
+    pub fn collector(&self) -> Result<CollectorConfig, SettingsError> {
+        let mut config = CollectorConfig::default();
+        if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (
+            self.get("DIGITALLZ_AMAZON_CLIENT_ID"),
+            self.get("DIGITALLZ_AMAZON_CLIENT_SECRET"),
+            self.get("DIGITALLZ_AMAZON_REFRESH_TOKEN"),
+        ) {
+            let mut amazon = AmazonConfig::new(client_id, client_secret, refresh_token);
+            if self.get("DIGITALLZ_AMAZON_BASE_URL").is_some() {
+                amazon.base_url = Some(self.parse("DIGITALLZ_AMAZON_BASE_URL")?);
+            }
+            amazon.token_url = self.parse("DIGITALLZ_AMAZON_TOKEN_URL")?;
+            amazon.report_poll_delay = self.seconds("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS")?;
+            self.limits("DIGITALLZ_AMAZON_LIMITS", &mut amazon.limits)?;
+            config.amazon = Some(amazon);
+        }
+        if let (Some(keystring), Some(shared_secret)) =
+            (self.get("DIGITALLZ_ETSY_KEYSTRING"), self.get("DIGITALLZ_ETSY_SHARED_SECRET"))
+        {
+            let mut etsy = EtsyConfig::new(keystring, shared_secret);
+            etsy.base_url = self.parse("DIGITALLZ_ETSY_BASE_URL")?;
+            self.limits("DIGITALLZ_ETSY_LIMITS", &mut etsy.limits)?;
+            config.etsy = Some(etsy);
+        }
+        if let (Some(client_id), Some(client_secret)) =
+            (self.get("DIGITALLZ_EBAY_CLIENT_ID"), self.get("DIGITALLZ_EBAY_CLIENT_SECRET"))
+        {
+            let mut ebay = EbayConfig::new(client_id, client_secret);
+            ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
+            self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
+            config.ebay = Some(ebay);
+        }
+        Ok(config)
+    }
+
+    /// Returns how the queue behaves.
+    pub fn queue(&self) -> Result<QueueConfig, SettingsError> {
+        Ok(QueueConfig {
+            heartbeat: self.seconds("DIGITALLZ_HEARTBEAT_SECONDS")?.max(Duration::from_secs(1)),
+            retry_base: self.seconds("DIGITALLZ_RETRY_BASE_SECONDS")?,
+            ..QueueConfig::default()
+        })
+    }
+
+    /// Returns how many questions are open at a time per marketplace.
+    pub fn collect_concurrency(&self) -> Result<usize, SettingsError> {
+        self.parse("DIGITALLZ_COLLECT_CONCURRENCY")
+    }
+
+    /// Returns how many answers are read at a time.
+    pub fn process_concurrency(&self) -> Result<usize, SettingsError> {
+        self.parse("DIGITALLZ_PROCESS_CONCURRENCY")
+    }
+
+    /// Returns a cron expression.
+    pub fn cron(&self, name: &'static str) -> Result<cron::Schedule, SettingsError> {
+        cron::Schedule::from_str(&self.text(name))
+            .map_err(|problem| SettingsError::Malformed { name, problem: problem.to_string() })
+    }
+
+    /// Returns the time zone of the schedules.
+    pub fn time_zone(&self) -> Result<chrono_tz::Tz, SettingsError> {
+        let name = "DIGITALLZ_TIME_ZONE";
+        self.text(name).parse().map_err(|_| SettingsError::Malformed {
+            name,
+            problem: format!("'{}' is no IANA time zone, such as Europe/Berlin", self.text(name)),
+        })
+    }
+
+    /// Reads every setting, so that what is wrong is known before anything starts.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        self.collector()?;
+        self.queue()?;
+        self.collect_concurrency()?;
+        self.process_concurrency()?;
+        for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON"] {
+            self.cron(name)?;
+        }
+        self.time_zone()?;
+        Ok(())
+    }
+
+    /// Returns every setting with the value to show and where it came from; secrets show only that they are set.
+    pub fn describe(&self) -> Vec<(Setting, Option<String>, Origin)> {
+        SETTINGS
+            .iter()
+            .map(|setting| {
+                let value = self.get(setting.name);
+                let shown = value.map(|text| if setting.is_secret { text.to_string() } else { text.expose().to_owned() });
+                let origin = self.values.get(setting.name).map_or(Origin::Default, |value| value.origin.clone());
+                (*setting, shown, origin)
+            })
+            .collect()
+    }
+
+    fn insert(&mut self, setting: &Setting, text: String, origin: Origin) {
+        if !text.is_empty() {
+            self.values.insert(setting.name, Value { text: Secret::new(text), origin });
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) -> Result<(), SettingsError> {
+        let shown = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File {
+            path: shown.clone(),
+            named_by: "--env-file".to_owned(),
+            source,
+        })?;
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim().trim_start_matches("export ");
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let problem = |problem: String| SettingsError::Line { path: shown.clone(), line: index + 1, problem };
+            let (name, value) = line.split_once('=').ok_or_else(|| problem("expected NAME=value".to_owned()))?;
+            let setting = find(name.trim()).ok_or_else(|| {
+                problem(format!("unknown setting '{}'; `digitallz config check` lists all", name.trim()))
+            })?;
+            let value = value.trim().trim_matches(|quote| quote == '"' || quote == '\'');
+            self.insert(setting, value.to_owned(), Origin::EnvFile);
+        }
+        Ok(())
+    }
+
+    /// Returns the value or the default; nothing when both are empty.
+    fn get(&self, name: &'static str) -> Option<Secret> {
+        let default = find(name).map(|setting| setting.default).filter(|default| !default.is_empty());
+        self.values.get(name).map(|value| value.text.clone()).or_else(|| default.map(Secret::new))
+    }
+
+    fn text(&self, name: &'static str) -> String {
+        self.get(name).map(|value| value.expose().to_owned()).unwrap_or_default()
+    }
+
+    fn parse<T: FromStr<Err: fmt::Display>>(&self, name: &'static str) -> Result<T, SettingsError> {
+        let text = self.text(name);
+        text.parse().map_err(|problem| SettingsError::Malformed { name, problem: format!("'{text}': {problem}") })
+    }
+
+    fn seconds(&self, name: &'static str) -> Result<Duration, SettingsError> {
+        let seconds: f64 = self.parse(name)?;
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|problem| SettingsError::Malformed { name, problem: format!("'{seconds}': {problem}") })
+    }
+
+    fn limits(&self, name: &'static str, limits: &mut Limits) -> Result<(), SettingsError> {
+        let text = self.text(name);
+        if text.is_empty() {
+            return Ok(());
+        }
+        *limits = limits
+            .clone()
+            .overridden_by(&text)
+            .map_err(|problem| SettingsError::Malformed { name, problem: problem.to_string() })?;
+        Ok(())
+    }
+}
+
+fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_lists_every_setting_in_order() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/env.example");
+        let example = std::fs::read_to_string(path).expect("deploy/env.example");
+        let mut expected = String::new();
+        for setting in SETTINGS {
+            expected.push_str(&format!("\n# {}\n#{}={}\n", setting.help, setting.name, setting.default));
+        }
+        assert!(example.ends_with(&expected), "deploy/env.example must end with:\n{expected}");
+    }
+
+    #[test]
+    fn secrets_are_never_shown() {
+        let environment = Environment::default().with([("DIGITALLZ_EBAY_CLIENT_SECRET", "hunter2".to_owned())]);
+        assert!(!format!("{environment:?}{:?}", environment.describe()).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_malformed_value_names_its_setting() {
+        let environment = Environment::default().with([("DIGITALLZ_COLLECT_CONCURRENCY", "many".to_owned())]);
+        let message = environment.check().expect_err("not a number").to_string();
+        assert!(message.starts_with("DIGITALLZ_COLLECT_CONCURRENCY is malformed: 'many'"), "{message}");
+    }
+}
