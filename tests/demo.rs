@@ -1,0 +1,41 @@
+//! The demo, made small.
+
+use crate::harness::{command, digitallz, scratch, stderr, stdout};
+
+#[test]
+fn it_runs_twice_and_leaves_predictions_for_every_marketplace() {
+    let directory = scratch("demo");
+    let data_dir = directory.to_str().unwrap();
+    for _ in 0..2 {
+        let output = digitallz(&["--data-dir", data_dir, "demo", "--keywords", "3", "--weeks", "30"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = stdout(&output);
+        for part in ["Summary", "accounts close    yes", "Predictions, amazon", "Predictions, etsy", "Predictions, ebay", "Backtest", "analytics.keyword_predictions_v1"] {
+            assert!(text.contains(part), "{part} is missing:\n{text}");
+        }
+    }
+    let url = stdout(&digitallz(&["--data-dir", data_dir, "db", "url"]));
+    let query = "select marketplace, target_kind, count(distinct keyword_id), min(horizon_days), max(horizon_days), count(distinct horizon_days)
+                 from analytics.keyword_predictions_v1 where not is_abstained group by 1, 2 order by 1, 2";
+    let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", query]).output().unwrap();
+    let expected: String = ["amazon", "ebay", "etsy"]
+        .iter()
+        .flat_map(|marketplace| ["competition", "demand"].map(|kind| format!("{marketplace}|{kind}|3|7|56|8\n")))
+        .collect();
+    assert_eq!(stdout(&answer), expected, "{}", stderr(&answer));
+    let weeks = "select distinct count(distinct period_start_date) from core.keyword_observations where metric in ('search_frequency_rank', 'result_count') group by keyword_id, metric";
+    let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", weeks]).output().unwrap();
+    assert_eq!(stdout(&answer), "30\n");
+    command(&["--data-dir", data_dir, "db", "stop"]).output().unwrap();
+}
+
+#[test]
+fn it_refuses_to_overwrite_data_that_is_not_its_own() {
+    let directory = scratch("demo-refuses");
+    let data_dir = directory.to_str().unwrap();
+    assert!(digitallz(&["--data-dir", data_dir, "migrate"]).status.success());
+    let output = digitallz(&["--data-dir", data_dir, "demo"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("holds data that is not the demo's"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("next: give the demo a directory of its own with --data-dir"));
+}
