@@ -1,0 +1,242 @@
+//! The backtest: the very code that predicts is replayed at past weeks, each time knowing only what came before.
+//!
+//! Features of a week read no later week, so one panel serves every fold. Weeks are what is held back: a value that
+//! was corrected later enters as corrected.
+
+use serde::{Deserialize, Serialize};
+
+use crate::features::{HORIZON_COUNT, Panel};
+use crate::intervals::{Intervals, RESIDUALS_MIN};
+use crate::models::{LastValue, Model, ModelError, SeasonalNaive};
+use crate::series::sunday_of;
+
+/// A series with fewer observed weeks is not predicted.
+pub const OBSERVED_WEEKS_MIN: usize = 8;
+
+/// A marketplace whose longest series has fewer weeks trains nothing.
+pub const TRAINING_WEEKS_MIN: usize = 12;
+
+/// Origins are this far apart where the history permits, so that their targets do not overlap.
+const SPACING_WEEKS_MAX: usize = 8;
+
+/// More origins than this say little more about the present.
+const ORIGINS_MAX: usize = 6;
+
+/// Fewer origins than this leave no past residuals to measure coverage with.
+const ORIGINS_WANTED: usize = 4;
+
+/// The weeks at which a backtest stands, oldest first, and how much history a series needs to take part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The weeks, counted.
+    pub origins: Vec<i32>,
+    /// Observed weeks a series needs at an origin.
+    pub observed_min: usize,
+}
+
+/// What a model said at one origin.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    /// The week, counted.
+    pub origin: i32,
+    /// The rows it was asked about.
+    pub rows: Vec<usize>,
+    /// Its answers, on the models' scale.
+    pub predictions: Vec<[f64; HORIZON_COUNT]>,
+}
+
+/// How well a model did, beside the two naive ones on the same origins. Errors are in mean absolute weekly changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// By horizon.
+    pub horizons: Vec<HorizonMetrics>,
+    /// The Sundays of the weeks at which it stood.
+    pub origins: Vec<String>,
+    /// Mean error of the model over all horizons; absent when nothing could be replayed.
+    pub model_error: Option<f64>,
+    /// Mean error of seasonal naive.
+    pub naive_error: Option<f64>,
+    /// Mean error of the last value.
+    pub last_value_error: Option<f64>,
+    /// The model's error divided by that of seasonal naive; below 1 is better.
+    pub ratio: Option<f64>,
+    /// Share of actual values inside the 80 % interval.
+    pub coverage_80: Option<f64>,
+    /// Share of actual values inside the 95 % interval.
+    pub coverage_95: Option<f64>,
+    /// What every model that was tried did on these origins, the simplest first.
+    pub candidates: Vec<CandidateError>,
+}
+
+/// How well one of the models did that were tried.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CandidateError {
+    /// What was fitted.
+    pub algorithm: String,
+    /// Mean error over all horizons.
+    pub error: Option<f64>,
+}
+
+/// How well a model did so many weeks ahead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HorizonMetrics {
+    /// Weeks ahead.
+    pub horizon: usize,
+    /// Predictions that could be compared.
+    pub n: usize,
+    /// Mean error of the model.
+    pub model_error: Option<f64>,
+    /// Mean error of seasonal naive.
+    pub naive_error: Option<f64>,
+    /// Mean error of the last value.
+    pub last_value_error: Option<f64>,
+    /// Share of actual values inside the 80 % interval, of the folds that had past residuals.
+    pub coverage_80: Option<f64>,
+    /// Share of actual values inside the 95 % interval.
+    pub coverage_95: Option<f64>,
+}
+
+/// Chooses the origins: the last ones that have the whole horizon inside the data.
+pub fn plan(panel: &Panel) -> Plan {
+    let longest = panel.series.iter().map(|series| series.values.len()).max().unwrap_or(0);
+    let last_week = panel.series.iter().map(|series| series.last_week()).max().unwrap_or(0);
+    let first_week = last_week - longest as i32 + 1;
+    let observed_min = if longest >= OBSERVED_WEEKS_MIN + HORIZON_COUNT { OBSERVED_WEEKS_MIN } else { 4 };
+    let Some(last) = (longest.saturating_sub(1)).checked_sub(HORIZON_COUNT) else {
+        return Plan { origins: Vec::new(), observed_min };
+    };
+
+    // The first origin leaves examples to learn from: half a year of them where there is that much.
+    let first = if longest >= 40 { 23 } else { (longest / 2).max(observed_min) - 1 }.min(last);
+    let spacing = ((last - first) / ORIGINS_WANTED).clamp(1, SPACING_WEEKS_MAX);
+    let count = ((last - first) / spacing + 1).min(ORIGINS_MAX);
+    let origins = (0..count).rev().map(|back| first_week + (last - back * spacing) as i32).collect();
+    Plan { origins, observed_min }
+}
+
+/// Replays a model at every origin, fitted anew at each.
+pub fn replay(panel: &Panel, plan: &Plan, model: &mut dyn Model) -> Result<Vec<Fold>, ModelError> {
+    let mut folds = Vec::with_capacity(plan.origins.len());
+    for &origin in &plan.origins {
+        model.fit(panel, origin)?;
+        folds.push(ask(panel, plan, model, origin));
+    }
+    Ok(folds)
+}
+
+/// Asks a model as it is at the origins from a week on, which it cannot have learnt from.
+pub fn replay_fitted(panel: &Panel, plan: &Plan, model: &dyn Model, known_until: i32) -> Vec<Fold> {
+    let later = plan.origins.iter().filter(|&&origin| origin >= known_until);
+    later.map(|&origin| ask(panel, plan, model, origin)).collect()
+}
+
+fn ask(panel: &Panel, plan: &Plan, model: &dyn Model, origin: i32) -> Fold {
+    let mut rows = panel.rows_at(origin);
+    rows.retain(|&row| panel.rows[row].observed_count >= plan.observed_min);
+    let predictions = rows.iter().map(|&row| model.predict(panel, row)).collect();
+    Fold { origin, rows, predictions }
+}
+
+/// Returns the mean error of some folds over all horizons.
+pub fn mean_error(panel: &Panel, folds: &[Fold]) -> Option<f64> {
+    mean_of(&errors(panel, folds))
+}
+
+/// Returns the residuals that were known at a week, in mean absolute changes, by horizon.
+pub fn residuals(panel: &Panel, folds: &[Fold], known_until: i32) -> [Vec<f64>; HORIZON_COUNT] {
+    by_horizon(|horizon| residuals_of(panel, folds, horizon, known_until))
+}
+
+/// Measures a model's folds beside the naive models on the same origins.
+pub fn measure(
+    panel: &Panel,
+    plan: &Plan,
+    folds: &[Fold],
+    candidates: Vec<CandidateError>,
+) -> Result<Metrics, ModelError> {
+    let naive = errors(panel, &replay(panel, plan, &mut SeasonalNaive)?);
+    let last_value = errors(panel, &replay(panel, plan, &mut LastValue)?);
+    let model = errors(panel, folds);
+    let coverage = coverage(panel, folds);
+    let horizons = (0..HORIZON_COUNT)
+        .map(|index| HorizonMetrics {
+            horizon: index + 1,
+            n: residuals_of(panel, folds, index + 1, i32::MAX).len(),
+            model_error: model[index],
+            naive_error: naive[index],
+            last_value_error: last_value[index],
+            coverage_80: coverage[index].0,
+            coverage_95: coverage[index].1,
+        })
+        .collect();
+    let (model_error, naive_error) = (mean_of(&model), mean_of(&naive));
+    Ok(Metrics {
+        horizons,
+        origins: plan.origins.iter().map(|&origin| sunday_of(origin).to_string()).collect(),
+        model_error,
+        naive_error,
+        last_value_error: mean_of(&last_value),
+        ratio: model_error.zip(naive_error).filter(|(_, naive)| *naive > 0.0).map(|(model, naive)| model / naive),
+        coverage_80: mean_of(&coverage.map(|shares| shares.0)),
+        coverage_95: mean_of(&coverage.map(|shares| shares.1)),
+        candidates,
+    })
+}
+
+/// Returns the shares inside the 80 % and 95 % intervals, each fold's made of the residuals known at its origin.
+fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZON_COUNT] {
+    let mut inside: [Vec<(bool, bool)>; HORIZON_COUNT] = Default::default();
+    for (number, fold) in folds.iter().enumerate() {
+        let past = residuals(panel, &folds[..number], fold.origin);
+        if past.iter().map(Vec::len).max().unwrap_or(0) < RESIDUALS_MIN {
+            continue;
+        }
+        let intervals = Intervals::from_residuals(&past);
+        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
+            for (index, &point) in predictions.iter().enumerate() {
+                let Some(actual) = panel.actual(row, index + 1) else { continue };
+                let Some(ends) = intervals.around(index + 1, point, panel.rows[row].scale) else { continue };
+                let is_in_80 = (ends.lo_80..=ends.hi_80).contains(&actual);
+                let is_in_95 = (ends.lo_95..=ends.hi_95).contains(&actual);
+                inside[index].push((is_in_80, is_in_95));
+            }
+        }
+    }
+    let share = |hits: &[(bool, bool)], which: fn(&(bool, bool)) -> bool| {
+        mean(hits.iter().map(|hit| f64::from(u8::from(which(hit)))))
+    };
+    inside.map(|hits| (share(&hits, |hit| hit.0), share(&hits, |hit| hit.1)))
+}
+
+fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize, known_until: i32) -> Vec<f64> {
+    let mut residuals = Vec::new();
+    for fold in folds.iter().filter(|fold| fold.origin.saturating_add(horizon as i32) <= known_until) {
+        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
+            if let Some(actual) = panel.actual(row, horizon) {
+                residuals.push((actual - predictions[horizon - 1]) / panel.rows[row].scale);
+            }
+        }
+    }
+    residuals
+}
+
+fn errors(panel: &Panel, folds: &[Fold]) -> [Option<f64>; HORIZON_COUNT] {
+    by_horizon(|horizon| mean(residuals_of(panel, folds, horizon, i32::MAX).iter().map(|residual| residual.abs())))
+}
+
+fn by_horizon<T>(mut of: impl FnMut(usize) -> T) -> [T; HORIZON_COUNT] {
+    std::array::from_fn(|index| of(index + 1))
+}
+
+fn mean_of(values: &[Option<f64>; HORIZON_COUNT]) -> Option<f64> {
+    mean(values.iter().flatten().copied())
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (mut sum, mut count) = (0.0, 0u32);
+    for value in values {
+        sum += value;
+        count += 1;
+    }
+    (count > 0).then(|| sum / f64::from(count))
+}

@@ -1,0 +1,37 @@
+//! The scorer: observations become features, features become predictions. The only crate that knows models.
+//!
+//! Its jobs:
+//!
+//! | job | function | leaves behind |
+//! | --- | --- | --- |
+//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion |
+//! | `score_keywords` | [`score::run`] | competition scores and predictions |
+
+use digitallz_common::clock::Clock;
+use sqlx::PgPool;
+
+pub mod backtest;
+pub mod competition;
+pub mod features;
+pub mod intervals;
+pub mod models;
+mod prediction;
+pub mod registry;
+pub mod score;
+pub mod series;
+pub mod target;
+pub mod train;
+
+#[cfg(test)]
+mod synthetic;
+
+pub use registry::{ModelSummary, backtest_summary};
+
+/// What the jobs of this crate need.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where observations are read and predictions are written.
+    pub db: PgPool,
+    /// The time at which something is written; what may be known is said by a job's `as_of`.
+    pub clock: Clock,
+}

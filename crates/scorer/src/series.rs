@@ -1,0 +1,297 @@
+//! The weekly series of every keyword, as they were known at a moment.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use digitallz_common::marketplace::Marketplace;
+use digitallz_common::week::week_start;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use crate::competition::{self, Score};
+use crate::target::{ModelName, Target};
+
+/// A gap of at most this many weeks is bridged by a straight line; a longer one cuts the history.
+pub const BRIDGED_WEEKS_MAX: i32 = 3;
+
+/// The Sunday from which weeks are counted.
+const WEEK_ZERO: NaiveDate = NaiveDate::from_ymd_opt(1970, 1, 4).expect("1970-01-04 is a date");
+
+/// Counts the weeks from the first Sunday of 1970 to the week that holds a day.
+pub fn week_of(date: NaiveDate) -> i32 {
+    (week_start(date) - WEEK_ZERO).num_weeks() as i32
+}
+
+/// Returns the Sunday on which a counted week begins.
+pub fn sunday_of(week: i32) -> NaiveDate {
+    let days = Days::new(7 * u64::from(week.unsigned_abs()));
+    if week < 0 { WEEK_ZERO - days } else { WEEK_ZERO + days }
+}
+
+/// One observed week of a keyword.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeekValue {
+    /// The week, counted.
+    pub week: i32,
+    /// The value in the unit of its metric.
+    pub value: f64,
+    /// The components of a competition score between 0 and 1; empty for demand.
+    pub components: Vec<f64>,
+}
+
+/// Every observed week of a keyword, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct History {
+    /// The keyword.
+    pub keyword_id: i64,
+    /// The weeks that have a value.
+    pub weeks: Vec<WeekValue>,
+    /// The resources that the values came from, sorted.
+    pub sources: Vec<String>,
+}
+
+/// Weeks without a gap, on the models' scale: short gaps are bridged and marked, a long one begins another series.
+///
+/// Every long gap cuts, and not only the last one, so that what a past week could know does not depend on later weeks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The keyword.
+    pub keyword_id: i64,
+    /// The first week, counted.
+    pub first_week: i32,
+    /// One value per week.
+    pub values: Vec<f64>,
+    /// True where the value was bridged.
+    pub is_filled: Vec<bool>,
+    /// One row per component, one value per week; empty for demand.
+    pub components: Vec<Vec<f64>>,
+}
+
+impl Series {
+    /// Returns the last week, counted.
+    pub fn last_week(&self) -> i32 {
+        self.first_week + self.values.len() as i32 - 1
+    }
+
+    /// Returns the value of a position when it was observed.
+    pub fn observed(&self, position: usize) -> Option<f64> {
+        (position < self.values.len() && !self.is_filled[position]).then(|| self.values[position])
+    }
+}
+
+/// Brings histories to the models' scale, sorted by keyword and week.
+pub fn series_of(histories: &[History], target: Target) -> Vec<Series> {
+    let mut all = Vec::with_capacity(histories.len());
+    for history in histories {
+        let long_gap = |a: &WeekValue, b: &WeekValue| b.week - a.week - 1 <= BRIDGED_WEEKS_MAX;
+        for run in history.weeks.chunk_by(long_gap) {
+            all.push(bridge(history.keyword_id, run, target));
+        }
+    }
+    all.sort_by_key(|series| (series.keyword_id, series.first_week));
+    all
+}
+
+fn bridge(keyword_id: i64, run: &[WeekValue], target: Target) -> Series {
+    let mut series = Series {
+        keyword_id,
+        first_week: run[0].week,
+        values: Vec::new(),
+        is_filled: Vec::new(),
+        components: vec![Vec::new(); run[0].components.len()],
+    };
+    for (index, next) in run.iter().enumerate() {
+        let next_value = target.to_model_scale(next.value);
+        if index > 0 {
+            let last = &run[index - 1];
+            let last_value = target.to_model_scale(last.value);
+            let step_count = f64::from(next.week - last.week);
+            for step in 1..next.week - last.week {
+                let part = f64::from(step) / step_count;
+                series.values.push(last_value + part * (next_value - last_value));
+                series.is_filled.push(true);
+                for (row, (from, to)) in series.components.iter_mut().zip(last.components.iter().zip(&next.components))
+                {
+                    row.push(from + part * (to - from));
+                }
+            }
+        }
+        series.values.push(next_value);
+        series.is_filled.push(false);
+        for (row, level) in series.components.iter_mut().zip(&next.components) {
+            row.push(*level);
+        }
+    }
+    series
+}
+
+/// Returns the SHA-256 of series: the same data, the same fingerprint.
+pub fn fingerprint(all: &[Series]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for series in all {
+        hash.update(series.keyword_id.to_le_bytes());
+        hash.update(series.first_week.to_le_bytes());
+        hash.update((series.values.len() as u64).to_le_bytes());
+        for value in series.values.iter().chain(series.components.iter().flatten()) {
+            hash.update(value.to_le_bytes());
+        }
+        for is_filled in &series.is_filled {
+            hash.update([u8::from(*is_filled)]);
+        }
+    }
+    hash.finalize().into()
+}
+
+/// The competition score of a keyword in a week, with what it was computed from.
+#[derive(Clone, Debug)]
+pub struct ScoredWeek {
+    /// The keyword.
+    pub keyword_id: i64,
+    /// The Sunday on which the week begins.
+    pub week_start_date: NaiveDate,
+    /// The score.
+    pub score: Score,
+    /// The payloads the components were read from, sorted.
+    pub raw_payload_ids: Vec<i64>,
+    /// The resources that said so, sorted.
+    pub resources: Vec<String>,
+    /// The latest moment at which a component was true.
+    pub observed_at: DateTime<Utc>,
+}
+
+/// Returns the active keywords of a marketplace.
+pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select keyword_id from core.keywords where marketplace = $1 and is_active order by keyword_id",
+        marketplace.name()
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Loads the histories that a model is made of, as they were known at `as_of`.
+pub async fn load(
+    db: &PgPool,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<History>, sqlx::Error> {
+    match model_name {
+        ModelName::Demand => load_demand(db, marketplace, as_of).await,
+        ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, as_of).await?)),
+    }
+}
+
+async fn load_demand(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<History>, sqlx::Error> {
+    let metric = Target::of(ModelName::Demand, marketplace).metric();
+    let rows = sqlx::query_file!("src/series_demand.sql", marketplace.name(), metric, as_of).fetch_all(db).await?;
+    let mut histories: BTreeMap<i64, History> = BTreeMap::new();
+    for row in rows {
+        // A week without a value is a gap: a keyword beyond the end of the list is not one that nobody wants.
+        let Some(value) = row.value else { continue };
+        let history = histories.entry(row.keyword_id).or_insert_with(|| empty(row.keyword_id));
+        history.weeks.push(WeekValue { week: week_of(row.week_start_date), value, components: Vec::new() });
+        remember(&mut history.sources, &row.resource);
+    }
+    Ok(histories.into_values().collect())
+}
+
+/// Loads the scores of every keyword and week whose components were all known at `as_of`, sorted.
+pub async fn load_competition(
+    db: &PgPool,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<ScoredWeek>, sqlx::Error> {
+    let components = competition::components(marketplace);
+    let metrics: Vec<String> = components.iter().map(|component| component.metric.name().to_owned()).collect();
+    let rows =
+        sqlx::query_file!("src/series_competition.sql", marketplace.name(), &metrics, as_of).fetch_all(db).await?;
+
+    let mut scored = Vec::new();
+    for week in rows.chunk_by(|a, b| (a.keyword_id, a.week_start_date) == (b.keyword_id, b.week_start_date)) {
+        let values: Vec<Option<f64>> =
+            metrics.iter().map(|metric| week.iter().find(|row| row.metric == *metric).map(|row| row.value)).collect();
+        let Some(score) = competition::score(marketplace, &values) else { continue };
+        let mut raw_payload_ids: Vec<i64> = week.iter().map(|row| row.raw_payload_id).collect();
+        raw_payload_ids.sort_unstable();
+        raw_payload_ids.dedup();
+        let mut resources = Vec::new();
+        week.iter().for_each(|row| remember(&mut resources, &row.resource));
+        scored.push(ScoredWeek {
+            keyword_id: week[0].keyword_id,
+            week_start_date: week[0].week_start_date,
+            score,
+            raw_payload_ids,
+            resources,
+            observed_at: week.iter().map(|row| row.observed_at).max().unwrap_or(as_of),
+        });
+    }
+    Ok(scored)
+}
+
+/// Gathers scores by keyword.
+pub fn histories_of(scored: &[ScoredWeek]) -> Vec<History> {
+    let mut histories: BTreeMap<i64, History> = BTreeMap::new();
+    for week in scored {
+        let history = histories.entry(week.keyword_id).or_insert_with(|| empty(week.keyword_id));
+        history.weeks.push(WeekValue {
+            week: week_of(week.week_start_date),
+            value: week.score.score,
+            components: week.score.levels.clone(),
+        });
+        week.resources.iter().for_each(|resource| remember(&mut history.sources, resource));
+    }
+    histories.into_values().collect()
+}
+
+fn empty(keyword_id: i64) -> History {
+    History { keyword_id, weeks: Vec::new(), sources: Vec::new() }
+}
+
+/// Adds a name to a sorted list that does not hold it yet.
+fn remember(names: &mut Vec<String>, name: &str) {
+    if let Err(position) = names.binary_search_by(|known| known.as_str().cmp(name)) {
+        names.insert(position, name.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history(weeks: &[i32]) -> History {
+        let weeks = weeks.iter().map(|&week| WeekValue { week, value: f64::from(week), components: vec![] }).collect();
+        History { keyword_id: 1, weeks, sources: vec![] }
+    }
+
+    #[test]
+    fn weeks_are_counted_from_sundays() {
+        let sunday = NaiveDate::from_ymd_opt(2026, 11, 15).unwrap();
+        assert_eq!(sunday_of(week_of(sunday)), sunday);
+        assert_eq!(week_of(sunday + Days::new(6)), week_of(sunday));
+        assert_eq!(week_of(sunday + Days::new(7)), week_of(sunday) + 1);
+    }
+
+    #[test]
+    fn a_short_gap_is_bridged_and_marked() {
+        let all = series_of(&[history(&[10, 11, 15])], Target::AuctionBids);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0].is_filled, [false, false, true, true, true, false]);
+        assert!(all[0].values.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    #[test]
+    fn a_long_gap_begins_another_series() {
+        let all = series_of(&[history(&[10, 11, 16, 17])], Target::AuctionBids);
+        assert_eq!(all.iter().map(|series| series.first_week).collect::<Vec<_>>(), [10, 16]);
+    }
+
+    #[test]
+    fn one_changed_value_changes_the_fingerprint() {
+        let before = series_of(&[history(&[10, 11, 12])], Target::AuctionBids);
+        let mut after = before.clone();
+        assert_eq!(fingerprint(&before), fingerprint(&after));
+        after[0].values[1] += 1e-12;
+        assert_ne!(fingerprint(&before), fingerprint(&after));
+    }
+}

@@ -1,0 +1,25 @@
+-- Of several samples in a week: the one ingested first. A week's score is then the same at every later as-of,
+-- and equal to the one that was written when the week was scored.
+select distinct on (keyword_id, week_start_date, metric)
+       keyword_id,
+       week_start_date as "week_start_date!",
+       metric,
+       value as "value!",
+       resource,
+       observed_at,
+       raw_payload_id
+from (
+    select observations.*,
+           -- Weeks begin on Sunday, in UTC.
+           (observed_at at time zone 'utc')::date
+               - extract(dow from observed_at at time zone 'utc')::integer as week_start_date
+    from core.keyword_observations observations
+    join core.keywords using (keyword_id)
+    where keywords.marketplace = $1
+      and keywords.is_active
+      and observations.metric = any($2)
+      and observations.period_kind = 'instant'
+      and observations.value is not null
+      and observations.ingested_at <= $3
+) samples
+order by keyword_id, week_start_date, metric, ingested_at, observed_at, raw_payload_id
