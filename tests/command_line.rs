@@ -16,13 +16,22 @@ fn assert_clear(output: &std::process::Output, code: i32, parts: &[&str]) {
 #[test]
 fn an_unknown_option_is_wrong_usage() {
     assert_clear(&digitallz(&["jobs", "list", "--colour"]), 2, &["unexpected argument '--colour'", "Usage:"]);
-    assert_clear(&digitallz(&["crawl", "now", "--marketplace", "alibaba"]), 2, &["unknown marketplace 'alibaba'", "amazon, etsy, ebay"]);
+    assert_clear(
+        &digitallz(&["crawl", "now", "--marketplace", "alibaba"]),
+        2,
+        &["unknown marketplace 'alibaba'", "amazon, etsy, ebay"],
+    );
 }
 
 #[test]
 fn an_unreachable_database_says_try_later() {
-    let output = command(&["runs", "list"]).env("DATABASE_URL", "postgres://someone:hunter2@127.0.0.1:9/none").output().unwrap();
-    assert_clear(&output, 75, &["failed to connect to the database at 127.0.0.1:9/none", "next: check that the server runs"]);
+    let output =
+        command(&["runs", "list"]).env("DATABASE_URL", "postgres://someone:hunter2@127.0.0.1:9/none").output().unwrap();
+    assert_clear(
+        &output,
+        75,
+        &["failed to connect to the database at 127.0.0.1:9/none", "next: check that the server runs"],
+    );
     assert!(!stderr(&output).contains("hunter2"), "the password is shown");
 }
 
@@ -38,7 +47,15 @@ fn a_malformed_keyword_file_names_its_lines_and_adds_nothing() {
     let file = scratch("keywords").join("keywords.csv");
     std::fs::write(&file, "keyword,marketplace\nlamp,amazon\nlamp,alibaba\n,etsy\n").unwrap();
     let output = digitallz(&["keywords", "import", file.to_str().unwrap()]);
-    assert_clear(&output, 1, &["keywords.csv: line 3: unknown marketplace 'alibaba'", "line 4: the search term is empty", "next: correct the lines"]);
+    assert_clear(
+        &output,
+        1,
+        &[
+            "keywords.csv: line 3: unknown marketplace 'alibaba'",
+            "line 4: the search term is empty",
+            "next: correct the lines",
+        ],
+    );
     let output = digitallz(&["keywords", "import", "no-such-file.csv"]);
     assert_clear(&output, 1, &["failed to read no-such-file.csv", "next: check the path"]);
 }
@@ -46,7 +63,11 @@ fn a_malformed_keyword_file_names_its_lines_and_adds_nothing() {
 #[test]
 fn a_malformed_setting_is_named() {
     let output = command(&["config", "check"]).env("DIGITALLZ_TIME_ZONE", "Mars").output().unwrap();
-    assert_clear(&output, 1, &["DIGITALLZ_TIME_ZONE is malformed", "'Mars' is no IANA time zone", "next: correct the setting"]);
+    assert_clear(
+        &output,
+        1,
+        &["DIGITALLZ_TIME_ZONE is malformed", "'Mars' is no IANA time zone", "next: correct the setting"],
+    );
     let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=fast").output().unwrap();
     assert_clear(&output, 1, &["DIGITALLZ_EBAY_LIMITS is malformed"]);
     let file = scratch("settings").join("bad.env");
@@ -71,11 +92,17 @@ async fn a_missing_credential_is_one_clear_error_with_the_next_step() {
 fn secrets_are_read_from_files_and_never_shown() {
     let file = scratch("secret").join("secret");
     std::fs::write(&file, "hunter2\n").unwrap();
-    let output = command(&["config", "check", "--json"]).env("DIGITALLZ_EBAY_CLIENT_SECRET_FILE", &file).output().unwrap();
+    let output =
+        command(&["config", "check", "--json"]).env("DIGITALLZ_EBAY_CLIENT_SECRET_FILE", &file).output().unwrap();
     let text = stdout(&output);
     assert!(output.status.success() && !text.contains("hunter2"), "{text}");
     let settings: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let row = settings["settings"].as_array().unwrap().iter().find(|row| row["name"] == "DIGITALLZ_EBAY_CLIENT_SECRET").unwrap();
+    let row = settings["settings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["name"] == "DIGITALLZ_EBAY_CLIENT_SECRET")
+        .unwrap();
     assert_eq!((row["value"].as_str(), row["origin"].as_str()), (Some("[secret]"), Some("secret file")));
 }
 
@@ -85,7 +112,11 @@ async fn data_commands_print_json_on_request() {
     let url = database.url.expose().to_owned();
     let run = |arguments: &[&str]| {
         let output = command(arguments).env("DATABASE_URL", &url).output().unwrap();
-        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output))))
+        (
+            output.status.code(),
+            serde_json::from_slice::<serde_json::Value>(&output.stdout)
+                .unwrap_or_else(|error| panic!("{arguments:?}: {error}: {}", stderr(&output))),
+        )
     };
     let file = scratch("json").join("keywords.txt");
     std::fs::write(&file, "Lamp\nBeach Towel\n").unwrap();

@@ -46,7 +46,9 @@ fn load(path: &Path) -> Value {
 /// Follows a reference inside a description.
 fn resolve<'a>(description: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(reference) => description.pointer(reference.trim_start_matches('#')).expect("the reference leads somewhere"),
+        Some(reference) => {
+            description.pointer(reference.trim_start_matches('#')).expect("the reference leads somewhere")
+        }
         None => value,
     }
 }
@@ -104,9 +106,14 @@ fn typed(schema: &Value, text: &str) -> Value {
 /// Checks a request's parameters and body; returns what breaks the contract.
 fn request_problems(description: &Value, contract: &Value, request: &RecordedRequest) -> Vec<String> {
     let mut found = Vec::new();
-    let parameters: Vec<&Value> =
-        contract["parameters"].as_array().into_iter().flatten().map(|parameter| resolve(description, parameter)).collect();
-    let of = |place: &str| parameters.iter().filter(move |parameter| parameter["in"] == place).copied().collect::<Vec<_>>();
+    let parameters: Vec<&Value> = contract["parameters"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|parameter| resolve(description, parameter))
+        .collect();
+    let of =
+        |place: &str| parameters.iter().filter(move |parameter| parameter["in"] == place).copied().collect::<Vec<_>>();
     for (name, text) in &request.query {
         match of("query").iter().find(|parameter| parameter["name"] == name.as_str()) {
             None => found.push(format!("the parameter {name} is not in the contract")),

@@ -10,7 +10,15 @@ fn it_runs_twice_and_leaves_predictions_for_every_marketplace() {
         let output = digitallz(&["--data-dir", data_dir, "demo", "--keywords", "3", "--weeks", "30"]);
         assert!(output.status.success(), "{}", stderr(&output));
         let text = stdout(&output);
-        for part in ["Summary", "accounts close    yes", "Predictions, amazon", "Predictions, etsy", "Predictions, ebay", "Backtest", "analytics.keyword_predictions_v1"] {
+        for part in [
+            "Summary",
+            "accounts close    yes",
+            "Predictions, amazon",
+            "Predictions, etsy",
+            "Predictions, ebay",
+            "Backtest",
+            "analytics.keyword_predictions_v1",
+        ] {
             assert!(text.contains(part), "{part} is missing:\n{text}");
         }
     }

@@ -36,16 +36,23 @@ async fn crawl_under(marketplace: Marketplace, operation: Option<&str>, times: O
         .database
         .texts("select distinct outcome from ops.job_attempts join ops.jobs using (job_id) where job_name = 'fetch_page' order by 1")
         .await;
-    let causes = app.database.texts("select distinct cause from ops.job_attempts where cause is not null order by 1").await;
+    let causes =
+        app.database.texts("select distinct cause from ops.job_attempts where cause is not null order by 1").await;
     Outcome { app, outcomes, causes }
 }
 
 impl Outcome {
     /// The fault passed and every value is there as if nothing had happened.
     async fn recovered_by(&self, how: &str) {
-        assert!(self.outcomes.iter().any(|outcome| outcome == how), "expected {how}: {:?} {:?}", self.outcomes, self.causes);
+        assert!(
+            self.outcomes.iter().any(|outcome| outcome == how),
+            "expected {how}: {:?} {:?}",
+            self.outcomes,
+            self.causes
+        );
         assert_eq!(self.app.dead_letters().await, Vec::<String>::new());
-        let values = self.app.database.count("select count(*) from core.keyword_observations where value is not null").await;
+        let values =
+            self.app.database.count("select count(*) from core.keyword_observations where value is not null").await;
         assert!(values > 0, "nothing was read after the fault");
     }
 
@@ -79,8 +86,14 @@ async fn a_429_without_retry_after_snoozes_by_our_own_clock() {
 
 #[tokio::test]
 async fn a_5xx_is_tried_again_and_buried_when_it_stays() {
-    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), Some(2), Fault::ServerError(500)).await.recovered_by("retry").await;
-    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), None, Fault::ServerError(500)).await.buried_because("500").await;
+    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), Some(2), Fault::ServerError(500))
+        .await
+        .recovered_by("retry")
+        .await;
+    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), None, Fault::ServerError(500))
+        .await
+        .buried_because("500")
+        .await;
 }
 
 #[tokio::test]
@@ -91,19 +104,29 @@ async fn a_slow_answer_is_waited_for() {
 
 #[tokio::test]
 async fn a_truncated_body_is_tried_again_and_never_stored_as_an_answer() {
-    crawl_under(Marketplace::Etsy, Some("findAllListingsActive"), Some(1), Fault::TruncatedBody).await.recovered_by("retry").await;
+    crawl_under(Marketplace::Etsy, Some("findAllListingsActive"), Some(1), Fault::TruncatedBody)
+        .await
+        .recovered_by("retry")
+        .await;
     let stayed = crawl_under(Marketplace::Etsy, Some("findAllListingsActive"), None, Fault::TruncatedBody).await;
-    assert_eq!(stayed.app.database.count("select count(*) from raw.payload_readings where outcome = 'processed'").await, 0);
+    assert_eq!(
+        stayed.app.database.count("select count(*) from raw.payload_readings where outcome = 'processed'").await,
+        0
+    );
     assert_eq!(stayed.app.database.count("select count(*) from core.keyword_observations").await, 0);
     assert_eq!(stayed.app.dead_letters().await.len(), 1);
 }
 
 #[tokio::test]
 async fn html_with_status_200_is_a_block_kept_as_evidence_and_never_a_zero() {
-    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), Some(1), Fault::HtmlWithStatus200).await.recovered_by("retry").await;
+    crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), Some(1), Fault::HtmlWithStatus200)
+        .await
+        .recovered_by("retry")
+        .await;
     let stayed = crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), None, Fault::HtmlWithStatus200).await;
-    stayed.buried_because("HTML").await;
-    let kept = stayed.app.database.count("select count(*) from raw.payload_readings where outcome = 'quarantined'").await;
+    stayed.buried_because("blocked").await;
+    let kept =
+        stayed.app.database.count("select count(*) from raw.payload_readings where outcome = 'quarantined'").await;
     assert!(kept > 0, "the page is kept, quarantined");
     assert!(digitallz::commands::runs::sums(stayed.app.db(), None).await.unwrap().is_closed);
 }
@@ -115,7 +138,14 @@ async fn an_expired_document_link_is_asked_for_again() {
     let counts = outcome.app.sandbox.request_counts();
     assert!(counts["amazon.getReportDocument"] >= 2, "{counts:?}");
     assert_eq!(counts["amazon.createReport"], 1, "{counts:?}");
-    assert!(outcome.app.database.count("select count(*) from core.keyword_observations where metric = 'search_frequency_rank'").await > 0);
+    assert!(
+        outcome
+            .app
+            .database
+            .count("select count(*) from core.keyword_observations where metric = 'search_frequency_rank'")
+            .await
+            > 0
+    );
 }
 
 #[tokio::test]
@@ -135,7 +165,14 @@ async fn a_fatal_report_is_buried_with_its_detail() {
     let outcome = crawl_under(Marketplace::Amazon, None, Some(1), Fault::FatalReport).await;
     let causes = outcome.app.dead_letters().await;
     assert!(causes.len() == 1 && causes[0].contains("FATAL"), "{causes:?}");
-    assert_eq!(outcome.app.database.count("select count(*) from core.keyword_observations where metric = 'search_frequency_rank'").await, 0);
+    assert_eq!(
+        outcome
+            .app
+            .database
+            .count("select count(*) from core.keyword_observations where metric = 'search_frequency_rank'")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -148,7 +185,7 @@ async fn a_token_that_expired_is_renewed() {
 #[tokio::test]
 async fn credentials_that_stay_refused_are_given_up_at_once() {
     let outcome = crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), None, Fault::Unauthorized).await;
-    outcome.buried_because("401").await;
+    outcome.buried_because("the credentials are refused").await;
     assert_eq!(outcome.outcomes, ["dead"]);
 }
 
@@ -169,6 +206,9 @@ async fn a_row_that_breaks_the_contract_is_set_aside_and_the_rest_is_kept() {
             .count("select count(*) from raw.quarantined_rows where json_pointer not like '/%' or reason = '' or row_text = ''")
             .await;
         assert_eq!(unexplained, 0, "{operation}");
-        assert!(app.database.count("select count(*) from core.keyword_observations where value is not null").await > 0, "{operation}");
+        assert!(
+            app.database.count("select count(*) from core.keyword_observations where value is not null").await > 0,
+            "{operation}"
+        );
     }
 }

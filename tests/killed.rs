@@ -60,5 +60,8 @@ async fn a_crawl_that_was_killed_completes_with_nothing_missing_and_nothing_twic
         .count("select count(*) from (select keyword_id, metric, period_start_date from core.keyword_observations group by 1, 2, 3 having count(*) > 1) t")
         .await;
     assert_eq!(twice, 0);
-    assert_eq!(app.database.count("select count(*) from core.keyword_observations where metric = 'result_count'").await, 20);
+    assert_eq!(
+        app.database.count("select count(*) from core.keyword_observations where metric = 'result_count'").await,
+        20
+    );
 }

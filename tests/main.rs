@@ -1,6 +1,5 @@
 //! Tests of the whole system: real Postgres, real HTTP against the sandbox, the real binary.
 
-#![expect(missing_docs, reason = "tests are named by what they show")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so best by stopping")]
 #![expect(clippy::disallowed_methods, reason = "tests ask the database what no query of the program asks")]
 

@@ -19,7 +19,11 @@ async fn a_crawl_run_of_each_marketplace_is_collected_and_read_and_its_accounts_
     for (marketplace, crawl_run_id) in runs {
         let sums = app.sums(crawl_run_id).await;
         assert!(sums.is_closed, "{marketplace}: {sums:?}");
-        assert_eq!((sums.dead_job_count, sums.quarantined_payload_count, sums.quarantined_row_count), (0, 0, 0), "{marketplace}");
+        assert_eq!(
+            (sums.dead_job_count, sums.quarantined_payload_count, sums.quarantined_row_count),
+            (0, 0, 0),
+            "{marketplace}"
+        );
         // Amazon: three searches and one report. Etsy: three searches and the views of each. eBay: three searches.
         let expected_payloads = match marketplace {
             Marketplace::Amazon => 4,
@@ -51,7 +55,10 @@ async fn what_is_read_is_what_the_marketplace_answered() {
         .expect("the sandbox was asked");
     let answer: serde_json::Value = serde_json::from_slice(&answer.response_body).unwrap();
     let total = answer["total"].as_i64().unwrap();
-    assert_eq!(app.database.count("select value::bigint from core.keyword_observations where metric = 'result_count'").await, total);
+    assert_eq!(
+        app.database.count("select value::bigint from core.keyword_observations where metric = 'result_count'").await,
+        total
+    );
     let expected: Vec<String> = answer["itemSummaries"]
         .as_array()
         .unwrap()
@@ -82,7 +89,9 @@ async fn a_page_fetched_twice_is_stored_once() {
     app.work_until_idle().await;
     let before = app.sums(crawl_run_id).await;
     // The job's end is forgotten, as when the worker dies before its acknowledgement.
-    app.database.execute("update ops.jobs set state = 'dead', finished_at = now() where job_name <> 'plan_crawl'").await;
+    app.database
+        .execute("update ops.jobs set state = 'dead', finished_at = now() where job_name <> 'plan_crawl'")
+        .await;
     for job_id in app.database.texts("select job_id::text from ops.jobs where state = 'dead'").await {
         let mut connection = app.db().acquire().await.unwrap();
         queue::retry_now(&mut connection, job_id.parse().unwrap()).await.unwrap();
@@ -99,8 +108,8 @@ async fn a_page_fetched_twice_is_stored_once() {
 #[tokio::test]
 async fn a_missing_credential_ends_in_a_dead_letter_that_names_it() {
     let mut app = TestApp::start().await;
-    app.environment = digitallz::settings::Environment::default()
-        .with([("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned())]);
+    app.environment =
+        digitallz::settings::Environment::default().with([("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned())]);
     let keywords = app.keywords(Marketplace::Etsy, 1);
     app.crawl(Marketplace::Etsy, &keywords).await;
     app.work_until_idle().await;
@@ -137,7 +146,12 @@ async fn secrets_reach_neither_the_database_nor_the_queue() {
         for secret in &secrets {
             assert!(!text.contains(secret.as_str()), "a secret stands in {text}");
         }
-        assert!(!text.contains("signature=") || text.contains("signature=[removed]") || text.contains("signature=%5Bremoved%5D"), "{text}");
+        assert!(
+            !text.contains("signature=")
+                || text.contains("signature=[removed]")
+                || text.contains("signature=%5Bremoved%5D"),
+            "{text}"
+        );
     }
 }
 
@@ -148,13 +162,15 @@ async fn limits_of_the_configuration_hold() {
     let keywords = app.keywords(Marketplace::Ebay, 6);
     app.crawl(Marketplace::Ebay, &keywords).await;
     let roles = app.play(&[Role::Collector]);
-    app.database.wait_for_count("select count(*) from ops.jobs where job_name = 'fetch_page' and state = 'done'", 6).await;
+    app.database
+        .wait_for_count("select count(*) from ops.jobs where job_name = 'fetch_page' and state = 'done'", 6)
+        .await;
     roles.stop().await;
     // Six questions at five a second, one at a time: the first at once, the last a second later. Fetching is faster, so
     // what is seen is the limit; the bound is on what may happen, not on how fast this machine is.
     let span_is_long_enough = app
         .database
-        .count("select (max(finished_at) - min(started_at) >= interval '950 milliseconds')::integer::bigint from ops.job_attempts join ops.jobs using (job_id) where job_name = 'fetch_page'")
+        .count("select (max(tries.finished_at) - min(tries.started_at) >= interval '950 milliseconds')::integer::bigint from ops.job_attempts tries join ops.jobs using (job_id) where job_name = 'fetch_page'")
         .await;
     assert_eq!(span_is_long_enough, 1);
 }

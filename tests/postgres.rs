@@ -38,6 +38,10 @@ fn db_url_prints_the_string_of_the_running_one_and_db_stop_stops_it() {
     assert!(url.starts_with("postgresql:///digitallz?host=") && url.trim_end().lines().count() == 1, "{url}");
     let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", "select 40 + 2"]).output().unwrap();
     assert_eq!(stdout(&answer).trim(), "42", "{}", stderr(&answer));
+    // Other commands come and go; what `db url` promised holds.
+    assert!(digitallz(&["--data-dir", directory, "migrate"]).status.success());
+    let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", "select 40 + 2"]).output().unwrap();
+    assert_eq!(stdout(&answer).trim(), "42", "{}", stderr(&answer));
     let stopped = digitallz(&["--data-dir", directory, "db", "stop"]);
     assert!(stderr(&stopped).contains("was stopped"), "{}", stderr(&stopped));
     let stopped = digitallz(&["--data-dir", directory, "db", "stop"]);

@@ -39,12 +39,23 @@ struct Worker {
 }
 
 impl Worker {
-    fn start<Answer>(database: &TestDatabase, concurrency: usize, answer: impl Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static) -> Worker
+    fn start<Answer>(
+        database: &TestDatabase,
+        concurrency: usize,
+        answer: impl Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
+    ) -> Worker
     where
         Answer: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(queue::work(database.db.clone(), quick(), Queue::Score, concurrency, shutdown.clone(), answer));
+        let task = tokio::spawn(queue::work(
+            database.db.clone(),
+            quick(),
+            Queue::Score,
+            concurrency,
+            shutdown.clone(),
+            answer,
+        ));
         Worker { shutdown, task }
     }
 
@@ -89,11 +100,13 @@ async fn a_job_runs_and_is_done() {
 async fn a_failed_job_is_tried_again_later_and_at_last_becomes_a_dead_letter_with_its_cause() {
     let database = TestDatabase::new().await;
     enqueue(&database, 1).await;
-    let worker =
-        Worker::start(&database, 1, |_, _| async { Err(Failure::Retry { cause: "the sky fell".to_owned() }) });
+    let worker = Worker::start(&database, 1, |_, _| async { Err(Failure::Retry { cause: "the sky fell".to_owned() }) });
     database.wait_until_idle().await;
     worker.stop().await;
-    assert_eq!(database.texts("select outcome from ops.job_attempts order by try_number").await, ["retry", "retry", "retry", "dead"]);
+    assert_eq!(
+        database.texts("select outcome from ops.job_attempts order by try_number").await,
+        ["retry", "retry", "retry", "dead"]
+    );
     assert_eq!(database.texts("select cause from ops.dead_letters").await, ["the sky fell"]);
     let spread = database
         .count("select count(*) from (select started_at - lag(finished_at) over (order by try_number) as pause from ops.job_attempts) t where pause > interval '5 milliseconds'")

@@ -86,7 +86,11 @@ async fn every_recording_is_reported_entry_by_entry_and_errors_become_no_value()
             for (index, (outcome, reason)) in reported.iter().enumerate() {
                 assert!(!reason.is_empty(), "{} {outcome}", file.display());
                 let status = har["log"]["entries"][index]["response"]["status"].as_u64().unwrap();
-                assert!(status < 400 || outcome == "error_answer" || outcome == "not_ours", "{}: {outcome}: {reason}", file.display());
+                assert!(
+                    status < 400 || outcome == "error_answer" || outcome == "not_ours",
+                    "{}: {outcome}: {reason}",
+                    file.display()
+                );
             }
         }
     }
@@ -146,5 +150,8 @@ async fn one_bad_entry_does_not_spoil_the_others() {
     let output = ingest(&database, &[&file]);
     let outcomes: Vec<String> = entries(&output).into_iter().map(|(outcome, _)| outcome).collect();
     assert_eq!(outcomes, ["unreadable", "not_ours", "stored"]);
-    assert_eq!(database.texts("select format('%s %s', price_amount, seller) from analytics.serp_entries_v1").await, ["9.90 me"]);
+    assert_eq!(
+        database.texts("select format('%s %s', price_amount, seller) from analytics.serp_entries_v1").await,
+        ["9.90 me"]
+    );
 }

@@ -16,7 +16,9 @@ fn time(text: &str) -> DateTime<Utc> {
 async fn schedule(database: &TestDatabase, cron: &str, zone: Tz, from: &str) {
     let mut connection = database.db.acquire().await.unwrap();
     let action = Action::Crawl(Site::new(Marketplace::Ebay, "DE").unwrap());
-    scheduler::ensure_schedule(&mut connection, "nightly", &action, &cron.parse().unwrap(), zone, time(from)).await.unwrap();
+    scheduler::ensure_schedule(&mut connection, "nightly", &action, &cron.parse().unwrap(), zone, time(from))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

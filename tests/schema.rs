@@ -31,7 +31,15 @@ async fn migrating_twice_changes_nothing() {
 }
 
 /// Tries to store an observation and returns the constraint that refused it.
-async fn refusal(database: &TestDatabase, value: &str, status: &str, reason: &str, start: &str, end: &str, kind: &str) -> Option<String> {
+async fn refusal(
+    database: &TestDatabase,
+    value: &str,
+    status: &str,
+    reason: &str,
+    start: &str,
+    end: &str,
+    kind: &str,
+) -> Option<String> {
     let sql = format!(
         "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
              observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
@@ -63,19 +71,39 @@ async fn a_failure_can_never_be_stored_as_a_value() {
     let day = "2026-03-11";
     assert_eq!(refusal(&database, "5", "observed", "null", day, day, "instant").await, None);
     assert_eq!(refusal(&database, "null", "unavailable", "'why'", day, day, "instant").await, None);
-    for status in ["failed", "blocked", "pending", "unavailable", "not_found", "below_threshold", "invalid", "quarantined"] {
+    for status in
+        ["failed", "blocked", "pending", "unavailable", "not_found", "below_threshold", "invalid", "quarantined"]
+    {
         for value in ["0", "5"] {
             let refused = refusal(&database, value, status, "'why'", day, day, "instant").await;
             assert_eq!(refused.as_deref(), Some("a_value_exists_only_when_seen"), "{value} {status}");
         }
     }
     let refused = refusal(&database, "null", "observed", "null", day, day, "instant").await;
-    assert!(matches!(refused.as_deref(), Some("a_value_exists_only_when_seen" | "an_absence_has_a_reason")), "{refused:?}");
-    assert_eq!(refusal(&database, "null", "failed", "null", day, day, "instant").await.as_deref(), Some("an_absence_has_a_reason"));
-    assert_eq!(refusal(&database, "'nan'", "observed", "null", day, day, "instant").await.as_deref(), Some("a_value_is_a_number"));
-    assert_eq!(refusal(&database, "1", "observed", "null", day, "2026-03-12", "week").await.as_deref(), Some("a_week_has_seven_days"));
-    assert_eq!(refusal(&database, "1", "observed", "null", day, "2026-03-12", "instant").await.as_deref(), Some("an_instant_lies_on_one_day"));
-    assert_eq!(refusal(&database, "null", "no such status", "'why'", day, day, "instant").await.as_deref(), Some("keyword_observations_value_status_check"));
+    assert!(
+        matches!(refused.as_deref(), Some("a_value_exists_only_when_seen" | "an_absence_has_a_reason")),
+        "{refused:?}"
+    );
+    assert_eq!(
+        refusal(&database, "null", "failed", "null", day, day, "instant").await.as_deref(),
+        Some("an_absence_has_a_reason")
+    );
+    assert_eq!(
+        refusal(&database, "'nan'", "observed", "null", day, day, "instant").await.as_deref(),
+        Some("a_value_is_a_number")
+    );
+    assert_eq!(
+        refusal(&database, "1", "observed", "null", day, "2026-03-12", "week").await.as_deref(),
+        Some("a_week_has_seven_days")
+    );
+    assert_eq!(
+        refusal(&database, "1", "observed", "null", day, "2026-03-12", "instant").await.as_deref(),
+        Some("an_instant_lies_on_one_day")
+    );
+    assert_eq!(
+        refusal(&database, "null", "no such status", "'why'", day, day, "instant").await.as_deref(),
+        Some("keyword_observations_value_status_check")
+    );
 }
 
 #[tokio::test]
@@ -84,7 +112,10 @@ async fn the_data_view_has_the_columns_it_promises() {
     let columns = database
         .texts("select attname::text from pg_attribute where attrelid = 'analytics.keyword_data_v1'::regclass and attnum > 0 order by attnum")
         .await;
-    assert_eq!(columns[..7], ["keyword", "platform", "search_volume", "competition", "cpc", "trend_data", "last_updated"]);
+    assert_eq!(
+        columns[..7],
+        ["keyword", "platform", "search_volume", "competition", "cpc", "trend_data", "last_updated"]
+    );
 }
 
 #[tokio::test]
@@ -94,11 +125,37 @@ async fn the_predictions_view_has_the_columns_it_promises() {
         .texts("select attname::text from pg_attribute where attrelid = 'analytics.keyword_predictions_v1'::regclass and attnum > 0")
         .await;
     for column in [
-        "prediction_id", "keyword_id", "keyword_text", "marketplace", "locale", "target_metric", "target_date", "horizon_days",
-        "predicted_value", "lo_80", "hi_80", "lo_95", "hi_95", "unit", "baseline_value", "trend_class", "is_abstained",
-        "abstain_reason", "as_of_date", "predicted_at", "run_id", "model_name", "model_version", "feature_set_version",
-        "score_version", "observation_count", "first_observed_date", "last_observed_date", "source_list",
-        "data_quality_score", "is_latest",
+        "prediction_id",
+        "keyword_id",
+        "keyword_text",
+        "marketplace",
+        "locale",
+        "target_metric",
+        "target_date",
+        "horizon_days",
+        "predicted_value",
+        "lo_80",
+        "hi_80",
+        "lo_95",
+        "hi_95",
+        "unit",
+        "baseline_value",
+        "trend_class",
+        "is_abstained",
+        "abstain_reason",
+        "as_of_date",
+        "predicted_at",
+        "run_id",
+        "model_name",
+        "model_version",
+        "feature_set_version",
+        "score_version",
+        "observation_count",
+        "first_observed_date",
+        "last_observed_date",
+        "source_list",
+        "data_quality_score",
+        "is_latest",
     ] {
         assert!(columns.iter().any(|found| found == column), "{column} is missing");
     }

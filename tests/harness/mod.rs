@@ -107,8 +107,12 @@ impl TestApp {
             .await
             .expect("the sandbox starts");
         let environment = Environment::default().with(sandbox.settings()).with([
-            ("DIGITALLZ_AMAZON_LIMITS", "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000".to_owned()),
-            ("DIGITALLZ_ETSY_LIMITS", "findAllListingsActive=1000:1000,getListingsByListingIds=1000:1000".to_owned()),
+            (
+                "DIGITALLZ_AMAZON_LIMITS",
+                "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000"
+                    .to_owned(),
+            ),
+            ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000".to_owned()),
             ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000".to_owned()),
             ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
             ("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned()),
@@ -249,7 +253,8 @@ async fn template(admin: &PgPool) -> &'static str {
         .get_or_init(|| async {
             let name = format!("template_{}", Uuid::now_v7().simple());
             sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(admin).await.expect("a template");
-            let db = database::connect(&with_database(&admin_url().await, &name), 2).await.expect("the template answers");
+            let db =
+                database::connect(&with_database(&admin_url().await, &name), 2).await.expect("the template answers");
             database::migrate(&db).await.expect("the migrations run");
             db.close().await;
             name

@@ -21,7 +21,9 @@ select keyword_id,
        avg(gained * 7.0 / days)::double precision, 'observed', null,
        'listing_batch', observed_at, max(ingested_at), raw_payload_id
 from (
-    select payloads.keyword_id, samples.observed_at, samples.ingested_at, samples.raw_payload_id,
+    select payloads.keyword_id, samples.observed_at, samples.raw_payload_id,
+           -- A difference is known when the later known of its two samples is.
+           greatest(samples.ingested_at, lag(samples.ingested_at) over series) as ingested_at,
            samples.view_count - lag(samples.view_count) over series as gained,
            extract(epoch from samples.observed_at - lag(samples.observed_at) over series) / 86400 as days
     from core.listing_observations samples

@@ -33,7 +33,9 @@ impl Marketplace {
     /// Returns the country sites that can be asked. Etsy has one site for all countries, named `US` after its currency.
     pub fn markets(self) -> &'static [&'static str] {
         match self {
-            Marketplace::Amazon => &["US", "CA", "MX", "BR", "DE", "ES", "FR", "IT", "GB", "NL", "SE", "PL", "JP", "AU"],
+            Marketplace::Amazon => {
+                &["US", "CA", "MX", "BR", "DE", "ES", "FR", "IT", "GB", "NL", "SE", "PL", "JP", "AU"]
+            }
             Marketplace::Etsy => &["US"],
             Marketplace::Ebay => &["US", "AT", "AU", "BE", "CA", "CH", "DE", "ES", "FR", "GB", "IE", "IT", "NL", "PL"],
         }

@@ -81,11 +81,7 @@ pub async fn setup(pool: &PgPool) -> Result<(), QueueError> {
 }
 
 /// Enqueues a job in the caller's transaction and returns its identifier, or nothing when its key is known already.
-pub async fn enqueue(
-    connection: &mut PgConnection,
-    job: &Job,
-    priority: i32,
-) -> Result<Option<Uuid>, QueueError> {
+pub async fn enqueue(connection: &mut PgConnection, job: &Job, priority: i32) -> Result<Option<Uuid>, QueueError> {
     let job_id = Uuid::now_v7();
     let inserted = sqlx::query!(
         "insert into ops.jobs (job_id, job_name, queue_name, job_key, message, crawl_run_id, priority, state,
@@ -258,10 +254,8 @@ pub async fn work<Handler, Answer>(
                 }
             }
         };
-        let worker = WorkerBuilder::new(worker_name.as_str())
-            .backend(storage)
-            .concurrency(concurrency.max(1))
-            .build(run);
+        let worker =
+            WorkerBuilder::new(worker_name.as_str()).backend(storage).concurrency(concurrency.max(1)).build(run);
         let stop = shutdown.clone();
         let ended = worker
             .run_until(async move {
@@ -389,9 +383,8 @@ async fn take_up(pool: &PgPool, worker_name: &str, delivery: &Delivery) -> Resul
 
 /// Ends a job that answered well, unless its own transaction did so.
 async fn finish(pool: &PgPool, attempt: &Attempt) -> Result<(), QueueError> {
-    let state = sqlx::query_scalar!("select state from ops.jobs where job_id = $1", attempt.job_id)
-        .fetch_one(pool)
-        .await?;
+    let state =
+        sqlx::query_scalar!("select state from ops.jobs where job_id = $1", attempt.job_id).fetch_one(pool).await?;
     if state != "running" {
         return Ok(());
     }
@@ -489,11 +482,7 @@ async fn bury(connection: &mut PgConnection, job_id: Uuid, cause: &str) -> Resul
     Ok(())
 }
 
-async fn resolve_dead_letter(
-    connection: &mut PgConnection,
-    job_id: Uuid,
-    resolution: &str,
-) -> Result<(), sqlx::Error> {
+async fn resolve_dead_letter(connection: &mut PgConnection, job_id: Uuid, resolution: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "update ops.dead_letters set resolution = $2, resolved_at = now() where job_id = $1 and resolution is null",
         job_id,
@@ -532,7 +521,10 @@ mod tests {
         };
         for (attempts, full) in [(1, 2), (2, 4), (3, 8), (5, 32), (6, 60), (30, 60)] {
             let delay = backoff(&config, attempts);
-            assert!(delay >= Duration::from_secs(full) / 2 && delay <= Duration::from_secs(full), "{attempts}: {delay:?}");
+            assert!(
+                delay >= Duration::from_secs(full) / 2 && delay <= Duration::from_secs(full),
+                "{attempts}: {delay:?}"
+            );
         }
     }
 }

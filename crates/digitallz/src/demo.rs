@@ -160,14 +160,11 @@ fn collection_times(weeks: u16) -> Vec<DateTime<Utc>> {
 
 fn demo_environment(sandbox: &Sandbox) -> Environment {
     let limits = |operations: &[&str]| {
-        operations.iter().map(|operation| format!("{operation}=100000:10000")).collect::<Vec<_>>().join(",")
+        operations.iter().map(|operation| format!("{operation}=10000:10000")).collect::<Vec<_>>().join(",")
     };
     Environment::default().with(sandbox.settings()).with([
-        (
-            "DIGITALLZ_AMAZON_LIMITS",
-            limits(&["searchCatalogItems", "createReport", "getReport", "getReportDocument"]),
-        ),
-        ("DIGITALLZ_ETSY_LIMITS", limits(&["findAllListingsActive", "getListingsByListingIds"])),
+        ("DIGITALLZ_AMAZON_LIMITS", limits(&["searchCatalogItems", "createReport", "getReport", "getReportDocument"])),
+        ("DIGITALLZ_ETSY_LIMITS", limits(&["any"])),
         ("DIGITALLZ_EBAY_LIMITS", limits(&["itemSummarySearch"])),
         ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
     ])
@@ -204,12 +201,7 @@ async fn make_schedules(db: &PgPool, first: DateTime<Utc>) -> anyhow::Result<()>
 }
 
 /// Lets the weeks go by: the schedules fire, and a week is over when its questions are answered.
-async fn collect(
-    db: &PgPool,
-    clock: &Clock,
-    sandbox: &Sandbox,
-    weeks: &[DateTime<Utc>],
-) -> anyhow::Result<()> {
+async fn collect(db: &PgPool, clock: &Clock, sandbox: &Sandbox, weeks: &[DateTime<Utc>]) -> anyhow::Result<()> {
     let mut progress = Progress::start("weeks", weeks.len() as u64);
     for (index, week) in weeks.iter().enumerate() {
         clock.set(*week);
@@ -316,7 +308,9 @@ fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
     for marketplace in Marketplace::ALL {
         let lines: Vec<Line> = rows
             .iter()
-            .filter(|row| row.marketplace == marketplace.name() && row.target_kind == "demand" && row.horizon_weeks == 1)
+            .filter(|row| {
+                row.marketplace == marketplace.name() && row.target_kind == "demand" && row.horizon_weeks == 1
+            })
             .take(SHOWN_KEYWORDS)
             .map(|now| Line {
                 now,

@@ -57,7 +57,9 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
         return ExitCode::from(FAILED);
     }
     if let Some(DatabaseError::Connect { .. }) = error.downcast_ref::<DatabaseError>() {
-        eprintln!("  next: check that the server runs and DATABASE_URL is right, or unset DATABASE_URL to use a private one");
+        eprintln!(
+            "  next: check that the server runs and DATABASE_URL is right, or unset DATABASE_URL to use a private one"
+        );
         return ExitCode::from(TRY_LATER);
     }
     if let Some(DatabaseError::Url(_)) = error.downcast_ref::<DatabaseError>() {

@@ -36,8 +36,9 @@ pub fn main() -> ExitCode {
 }
 
 fn start_logging(cli: &Cli) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&cli.log)
-        .map_err(|problem| exit::UserError::new(format!("malformed log filter: {problem}"), "use for example --log info"))?;
+    let filter = EnvFilter::try_new(&cli.log).map_err(|problem| {
+        exit::UserError::new(format!("malformed log filter: {problem}"), "use for example --log info")
+    })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match cli.log_format {
         LogFormat::Text => builder.init(),

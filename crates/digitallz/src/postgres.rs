@@ -1,8 +1,8 @@
 //! A private Postgres, started from the server binaries of the machine when no `DATABASE_URL` is given.
 //!
 //! The cluster listens on a Unix socket in a directory that only its owner can enter, so it needs no password. Several
-//! processes share it: each holds a shared lock while it uses the cluster, and the one that leaves last stops it. A
-//! process that was killed holds no lock, so it never keeps the cluster up, and the next one finds it running.
+//! processes share it: each holds a shared lock while it uses the cluster, and the one that leaves last stops it, unless
+//! it was asked to stay up. A process that was killed holds no lock; the next one finds the cluster running.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -29,10 +29,14 @@ const SYSTEM_DIRECTORY: &str = "/var/lib/digitallz";
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresError {
     /// No server binaries were found.
-    #[error("no PostgreSQL server binaries were found (looked at pg_config, {0}); install the package `postgresql`, or set DATABASE_URL to a server of your own")]
+    #[error(
+        "no PostgreSQL server binaries were found (looked at pg_config, {0}); install the package `postgresql`, or set DATABASE_URL to a server of your own"
+    )]
     NoBinaries(String),
     /// The cluster was made by another major version.
-    #[error("the cluster in {path} was made by PostgreSQL {found}, whose binaries are not installed; install them, or choose another --data-dir")]
+    #[error(
+        "the cluster in {path} was made by PostgreSQL {found}, whose binaries are not installed; install them, or choose another --data-dir"
+    )]
     OtherVersion {
         /// The cluster.
         path: PathBuf,
@@ -40,7 +44,9 @@ pub enum PostgresError {
         found: String,
     },
     /// Root found no user to run the server as.
-    #[error("PostgreSQL refuses to run as root and there is neither a user `postgres` nor `nobody`; run as another user, or set DATABASE_URL")]
+    #[error(
+        "PostgreSQL refuses to run as root and there is neither a user `postgres` nor `nobody`; run as another user, or set DATABASE_URL"
+    )]
     NoUser,
     /// A file or directory could not be made or read.
     #[error("failed to {doing} {path}")]
@@ -106,10 +112,14 @@ pub fn stop(data_dir: &Path) -> Result<bool, PostgresError> {
     Ok(true)
 }
 
+/// Name of the file that holds the process number of a server that stays up after its last user.
+const KEPT_UP: &str = "kept-up";
+
 impl PrivatePostgres {
     /// Returns the connection string of a database of the cluster. It holds no password: the socket's directory guards it.
     pub fn url(&self, database: &str) -> Secret {
-        let socket: String = url::form_urlencoded::byte_serialize(self.layout.socket.to_string_lossy().as_bytes()).collect();
+        let socket: String =
+            url::form_urlencoded::byte_serialize(self.layout.socket.to_string_lossy().as_bytes()).collect();
         Secret::new(format!("postgresql:///{database}?host={socket}&user={DATABASE_NAME}"))
     }
 
@@ -118,12 +128,19 @@ impl PrivatePostgres {
         &self.layout.root
     }
 
-    /// Leaves the cluster and stops it unless another process uses it.
+    /// Lets the server stay up when its last user leaves, until [`stop`] is called.
+    pub fn keep_up(&self) -> Result<(), PostgresError> {
+        let path = self.layout.lock_dir.join(KEPT_UP);
+        fs::write(&path, self.layout.server_process()).map_err(|source| file_error("write", &path, source))
+    }
+
+    /// Leaves the cluster and stops it unless another process uses it or it is to stay up.
     pub fn leave(self) -> Result<(), PostgresError> {
         let _start_lock = lock(&self.layout.lock_dir, "start.lock")?;
         let unlocked = self.users_lock.unlock();
         unlocked.map_err(|source| file_error("unlock", &self.layout.lock_dir, source))?;
         match self.users_lock.try_lock() {
+            Ok(()) if self.layout.is_kept_up() => Ok(()),
             Ok(()) => self.layout.stop_server(),
             Err(TryLockError::WouldBlock) => Ok(()),
             Err(TryLockError::Error(source)) => Err(file_error("lock", &self.layout.lock_dir, source)),
@@ -143,7 +160,9 @@ impl PrivatePostgres {
 
     async fn ensure_database(&self, name: &str) -> Result<(), PostgresError> {
         match self.administer(&format!("create database \"{name}\"")).await {
-            Err(PostgresError::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P04") => Ok(()),
+            Err(PostgresError::Database(sqlx::Error::Database(error))) if error.code().as_deref() == Some("42P04") => {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -207,7 +226,14 @@ impl Layout {
         }
         let mut command = self.command("initdb");
         command.arg("--pgdata").arg(&unfinished);
-        command.args(["--username", DATABASE_NAME, "--encoding=UTF8", "--locale=C", "--auth-local=trust", "--auth-host=reject"]);
+        command.args([
+            "--username",
+            DATABASE_NAME,
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth-local=trust",
+            "--auth-host=reject",
+        ]);
         run(command)?;
         fs::rename(&unfinished, &data).map_err(|source| file_error("make", &data, source))
     }
@@ -249,6 +275,18 @@ impl Layout {
         Ok(output.status.success())
     }
 
+    /// Returns the process number of the running server, as the server itself notes it; empty when it does not run.
+    fn server_process(&self) -> String {
+        let notes = fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        notes.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Tells whether this very server, not one before a restart of the machine, is to stay up.
+    fn is_kept_up(&self) -> bool {
+        let kept_up = fs::read_to_string(self.lock_dir.join(KEPT_UP)).unwrap_or_default();
+        !kept_up.is_empty() && kept_up == self.server_process()
+    }
+
     /// Prepares a server command, to be run as the cluster's owner in a directory it can enter.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.binaries.join(program));
@@ -265,7 +303,8 @@ impl Layout {
         if let Some(owner) = self.owner {
             chown(path, Some(owner.uid), Some(owner.gid)).map_err(|source| file_error("hand over", path, source))?;
         }
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(|source| file_error("protect", path, source))
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+            .map_err(|source| file_error("protect", path, source))
     }
 }
 
@@ -293,7 +332,9 @@ fn server_user() -> Result<Owner, PostgresError> {
         users.lines().find_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
             match fields.as_slice() {
-                [user, _, uid, gid, ..] if *user == name => Some(Owner { uid: uid.parse().ok()?, gid: gid.parse().ok()? }),
+                [user, _, uid, gid, ..] if *user == name => {
+                    Some(Owner { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+                }
                 _ => None,
             }
         })
@@ -324,7 +365,8 @@ fn binary_directories() -> Vec<PathBuf> {
     for pattern in ["/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt"] {
         let mut versions: Vec<PathBuf> =
             fs::read_dir(pattern).into_iter().flatten().flatten().map(|entry| entry.path().join("bin")).collect();
-        versions.sort_by_key(|path| std::cmp::Reverse(major_version(path).and_then(|version| version.parse::<u32>().ok())));
+        versions
+            .sort_by_key(|path| std::cmp::Reverse(major_version(path).and_then(|version| version.parse::<u32>().ok())));
         directories.extend(versions);
     }
     if let Ok(output) = Command::new("pg_config").arg("--bindir").stderr(Stdio::null()).output() {

@@ -81,10 +81,11 @@ pub async fn ensure_timetable(db: &PgPool, timetable: &Timetable, now: DateTime<
     .fetch_all(&mut *connection)
     .await?;
     for row in sites {
-        let site = parse_site(&row.marketplace, &row.market)
-            .map_err(|problem| malformed(&row.marketplace, &problem))?;
+        let site =
+            parse_site(&row.marketplace, &row.market).map_err(|problem| malformed(&row.marketplace, &problem))?;
         let name = format!("crawl-{}-{}", site.marketplace, site.market.to_lowercase());
-        ensure_schedule(&mut connection, &name, &Action::Crawl(site), &timetable.crawl, timetable.time_zone, now).await?;
+        ensure_schedule(&mut connection, &name, &Action::Crawl(site), &timetable.crawl, timetable.time_zone, now)
+            .await?;
     }
     ensure_schedule(&mut connection, "train", &Action::Train, &timetable.train, timetable.time_zone, now).await?;
     ensure_schedule(&mut connection, "score", &Action::Score, &timetable.score, timetable.time_zone, now).await

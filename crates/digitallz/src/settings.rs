@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use digitallz_collector::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
+use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
 
@@ -38,11 +39,19 @@ const fn secret(name: &'static str, help: &'static str) -> Setting {
 pub const SETTINGS: &[Setting] = &[
     secret("DATABASE_URL", "Postgres to use; without it a private one is started in the data directory."),
     plain("DIGITALLZ_AMAZON_BASE_URL", "", "Address of the Selling Partner API; by default the region of each market."),
-    plain("DIGITALLZ_AMAZON_TOKEN_URL", "https://api.amazon.com/auth/o2/token", "Address that grants Amazon access tokens."),
+    plain(
+        "DIGITALLZ_AMAZON_TOKEN_URL",
+        "https://api.amazon.com/auth/o2/token",
+        "Address that grants Amazon access tokens.",
+    ),
     secret("DIGITALLZ_AMAZON_CLIENT_ID", "Client identifier of the Amazon application."),
     secret("DIGITALLZ_AMAZON_CLIENT_SECRET", "Client secret of the Amazon application."),
     secret("DIGITALLZ_AMAZON_REFRESH_TOKEN", "Refresh token of the selling partner."),
-    plain("DIGITALLZ_AMAZON_LIMITS", "", "Limits that replace the contract's: operation=per_second:burst[:per_day], comma separated."),
+    plain(
+        "DIGITALLZ_AMAZON_LIMITS",
+        "",
+        "Limits that replace the contract's: operation=per_second:burst[:per_day], comma separated.",
+    ),
     plain("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "60", "Seconds between two looks at a report that is being made."),
     plain("DIGITALLZ_ETSY_BASE_URL", "https://openapi.etsy.com", "Address of the Etsy Open API."),
     secret("DIGITALLZ_ETSY_KEYSTRING", "Keystring of the Etsy application."),
@@ -52,13 +61,21 @@ pub const SETTINGS: &[Setting] = &[
     secret("DIGITALLZ_EBAY_CLIENT_ID", "Client identifier of the eBay application."),
     secret("DIGITALLZ_EBAY_CLIENT_SECRET", "Client secret of the eBay application."),
     plain("DIGITALLZ_EBAY_LIMITS", "", "As DIGITALLZ_AMAZON_LIMITS."),
-    plain("DIGITALLZ_CRAWL_CRON", "0 0 2 * * *", "When markets with keywords are crawled: seconds, minutes, hours, day of month, month, day of week."),
+    plain(
+        "DIGITALLZ_CRAWL_CRON",
+        "0 0 2 * * *",
+        "When markets with keywords are crawled: seconds, minutes, hours, day of month, month, day of week.",
+    ),
     plain("DIGITALLZ_TRAIN_CRON", "0 0 5 * * MON", "When models are trained."),
     plain("DIGITALLZ_SCORE_CRON", "0 30 5 * * *", "When predictions are made."),
     plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
-    plain("DIGITALLZ_HEARTBEAT_SECONDS", "5", "How often a worker says that it lives; after three silences its jobs are taken back."),
+    plain(
+        "DIGITALLZ_HEARTBEAT_SECONDS",
+        "5",
+        "How often a worker says that it lives; after three silences its jobs are taken back.",
+    ),
     plain("DIGITALLZ_RETRY_BASE_SECONDS", "2", "Delay before a second try; it doubles with each further one."),
 ];
 
@@ -142,8 +159,11 @@ impl Environment {
             }
             let file_variable = format!("{}_FILE", setting.name);
             if let Ok(path) = std::env::var(&file_variable) {
-                let text = std::fs::read_to_string(&path)
-                    .map_err(|source| SettingsError::File { path, named_by: file_variable, source })?;
+                let text = std::fs::read_to_string(&path).map_err(|source| SettingsError::File {
+                    path,
+                    named_by: file_variable,
+                    source,
+                })?;
                 environment.insert(setting, text.trim_end().to_owned(), Origin::SecretFile);
             }
         }
@@ -173,40 +193,43 @@ impl Environment {
         self.get("DATABASE_URL")
     }
 
-    /// Returns what the collectors need.
+    /// Returns what the collectors need. Credentials that are not given stay empty: the jobs of that marketplace are given
+    /// up with the names of the missing settings, and the others work.
     pub fn collector(&self) -> Result<CollectorConfig, SettingsError> {
-        let mut config = CollectorConfig::default();
-        if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (
-            self.get("DIGITALLZ_AMAZON_CLIENT_ID"),
-            self.get("DIGITALLZ_AMAZON_CLIENT_SECRET"),
-            self.get("DIGITALLZ_AMAZON_REFRESH_TOKEN"),
-        ) {
-            let mut amazon = AmazonConfig::new(client_id, client_secret, refresh_token);
-            if self.get("DIGITALLZ_AMAZON_BASE_URL").is_some() {
-                amazon.base_url = Some(self.parse("DIGITALLZ_AMAZON_BASE_URL")?);
-            }
-            amazon.token_url = self.parse("DIGITALLZ_AMAZON_TOKEN_URL")?;
-            amazon.report_poll_delay = self.seconds("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS")?;
-            self.limits("DIGITALLZ_AMAZON_LIMITS", &mut amazon.limits)?;
-            config.amazon = Some(amazon);
+        let secret = |name| self.get(name).unwrap_or_else(|| Secret::new(""));
+        let mut amazon = AmazonConfig::new(
+            secret("DIGITALLZ_AMAZON_CLIENT_ID"),
+            secret("DIGITALLZ_AMAZON_CLIENT_SECRET"),
+            secret("DIGITALLZ_AMAZON_REFRESH_TOKEN"),
+        );
+        if self.get("DIGITALLZ_AMAZON_BASE_URL").is_some() {
+            amazon.base_url = Some(self.parse("DIGITALLZ_AMAZON_BASE_URL")?);
         }
-        if let (Some(keystring), Some(shared_secret)) =
-            (self.get("DIGITALLZ_ETSY_KEYSTRING"), self.get("DIGITALLZ_ETSY_SHARED_SECRET"))
-        {
-            let mut etsy = EtsyConfig::new(keystring, shared_secret);
-            etsy.base_url = self.parse("DIGITALLZ_ETSY_BASE_URL")?;
-            self.limits("DIGITALLZ_ETSY_LIMITS", &mut etsy.limits)?;
-            config.etsy = Some(etsy);
-        }
-        if let (Some(client_id), Some(client_secret)) =
-            (self.get("DIGITALLZ_EBAY_CLIENT_ID"), self.get("DIGITALLZ_EBAY_CLIENT_SECRET"))
-        {
-            let mut ebay = EbayConfig::new(client_id, client_secret);
-            ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
-            self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
-            config.ebay = Some(ebay);
-        }
-        Ok(config)
+        amazon.token_url = self.parse("DIGITALLZ_AMAZON_TOKEN_URL")?;
+        amazon.report_poll_delay = self.seconds("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS")?;
+        self.limits("DIGITALLZ_AMAZON_LIMITS", &mut amazon.limits)?;
+
+        let mut etsy = EtsyConfig::new(secret("DIGITALLZ_ETSY_KEYSTRING"), secret("DIGITALLZ_ETSY_SHARED_SECRET"));
+        etsy.base_url = self.parse("DIGITALLZ_ETSY_BASE_URL")?;
+        self.limits("DIGITALLZ_ETSY_LIMITS", &mut etsy.limits)?;
+
+        let mut ebay = EbayConfig::new(secret("DIGITALLZ_EBAY_CLIENT_ID"), secret("DIGITALLZ_EBAY_CLIENT_SECRET"));
+        ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
+        self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
+
+        Ok(CollectorConfig { amazon: Some(amazon), etsy: Some(etsy), ebay: Some(ebay), ..CollectorConfig::default() })
+    }
+
+    /// Tells which settings a marketplace still needs before it can be asked.
+    pub fn missing_credentials(&self, marketplace: Marketplace) -> Vec<&'static str> {
+        let prefix = format!("DIGITALLZ_{}_", marketplace.name().to_uppercase());
+        SETTINGS
+            .iter()
+            .filter(|setting| {
+                setting.is_secret && setting.name.starts_with(&prefix) && self.get(setting.name).is_none()
+            })
+            .map(|setting| setting.name)
+            .collect()
     }
 
     /// Returns how the queue behaves.
@@ -262,7 +285,8 @@ impl Environment {
             .iter()
             .map(|setting| {
                 let value = self.get(setting.name);
-                let shown = value.map(|text| if setting.is_secret { text.to_string() } else { text.expose().to_owned() });
+                let shown =
+                    value.map(|text| if setting.is_secret { text.to_string() } else { text.expose().to_owned() });
                 let origin = self.values.get(setting.name).map_or(Origin::Default, |value| value.origin.clone());
                 (*setting, shown, origin)
             })

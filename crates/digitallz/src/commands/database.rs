@@ -29,6 +29,7 @@ pub async fn run(cli: &Cli, command: &DbCommand) -> anyhow::Result<Ending> {
     match command {
         DbCommand::Url => {
             let private_postgres = postgres::start(&cli.data_dir, &[]).await?;
+            private_postgres.keep_up()?;
             let url = private_postgres.url(DATABASE_NAME);
             if cli.json {
                 output::print_json(&json!({ "database": { "url": url.expose() } }))?;

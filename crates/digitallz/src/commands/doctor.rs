@@ -1,5 +1,6 @@
 //! `digitallz doctor`: looks for what is missing or wrong, and says what to do about it.
 
+use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
 use serde::Serialize;
 use sqlx::PgPool;
@@ -50,17 +51,13 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
 async fn look(session: &Session) -> anyhow::Result<Vec<Finding>> {
     let db = &session.db;
     let mut findings = vec![well("database", database_version(db).await?)];
-    let collector = session.environment.collector()?;
-    let credentials = [
-        ("amazon", collector.amazon.is_some(), "set DIGITALLZ_AMAZON_CLIENT_ID, _CLIENT_SECRET and _REFRESH_TOKEN"),
-        ("etsy", collector.etsy.is_some(), "set DIGITALLZ_ETSY_KEYSTRING and _SHARED_SECRET"),
-        ("ebay", collector.ebay.is_some(), "set DIGITALLZ_EBAY_CLIENT_ID and _CLIENT_SECRET"),
-    ];
-    for (subject, is_there, next_step) in credentials {
-        findings.push(if is_there {
-            well(subject, "credentials are set")
+    for marketplace in Marketplace::ALL {
+        let missing = session.environment.missing_credentials(marketplace);
+        findings.push(if missing.is_empty() {
+            well(marketplace.name(), "credentials are set")
         } else {
-            wrong(subject, "no credentials: its jobs will be given up", next_step)
+            let finding = format!("its jobs will be given up: {} not set", missing.join(", "));
+            wrong(marketplace.name(), finding, "set them in the environment or the file of --env-file")
         });
     }
     let counts = sqlx::query!(
@@ -90,16 +87,25 @@ async fn look(session: &Session) -> anyhow::Result<Vec<Finding>> {
     });
     findings.push(match counts.quarantined_count {
         0 => well("quarantine", "every payload could be read"),
-        count => wrong("quarantine", format!("{count} payloads could not be read"), "see raw.payload_readings for the reasons"),
+        count => wrong(
+            "quarantine",
+            format!("{count} payloads could not be read"),
+            "see raw.payload_readings for the reasons",
+        ),
     });
     findings.push(match counts.champion_count {
-        0 => wrong("models", "none is trained yet", "the scorer trains by DIGITALLZ_TRAIN_CRON once 12 weeks are observed"),
+        0 => wrong(
+            "models",
+            "none is trained yet",
+            "the scorer trains by DIGITALLZ_TRAIN_CRON once 12 weeks are observed",
+        ),
         count => well("models", format!("{count} predict")),
     });
     Ok(findings)
 }
 
 async fn database_version(db: &PgPool) -> Result<String, sqlx::Error> {
-    let version = sqlx::query_scalar!(r#"select current_setting('server_version') as "version!""#).fetch_one(db).await?;
+    let version =
+        sqlx::query_scalar!(r#"select current_setting('server_version') as "version!""#).fetch_one(db).await?;
     Ok(format!("PostgreSQL {version}, schema up to date"))
 }

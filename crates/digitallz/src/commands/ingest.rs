@@ -34,7 +34,11 @@ async fn ingest(cli: &Cli, session: &Session, args: &IngestArgs) -> anyhow::Resu
     }
     wait_until_processed(session).await?;
     if failed_file_count == args.har.len() {
-        return Err(UserError::new("no recording could be read", "give HAR 1.2 files, as browsers and proxies save them").into());
+        return Err(UserError::new(
+            "no recording could be read",
+            "give HAR 1.2 files, as browsers and proxies save them",
+        )
+        .into());
     }
     report(cli, &reports)?;
     Ok(if failed_file_count > 0 { Ending::PartlyDone } else { Ending::Done })

@@ -90,7 +90,8 @@ pub fn read_file(file: &Path, marketplace: Option<Marketplace>, market: &str) ->
     })?;
     parse(&text, marketplace, market).map_err(|problems| {
         const SHOWN: usize = 10;
-        let more = if problems.len() > SHOWN { format!("; and {} more", problems.len() - SHOWN) } else { String::new() };
+        let more =
+            if problems.len() > SHOWN { format!("; and {} more", problems.len() - SHOWN) } else { String::new() };
         let shown: Vec<&str> = problems.iter().take(SHOWN).map(String::as_str).collect();
         UserError::new(
             format!("{}: {}{more}", file.display(), shown.join("; ")),
@@ -147,7 +148,12 @@ pub fn parse(text: &str, marketplace: Option<Marketplace>, market: &str) -> Resu
 }
 
 /// Adds keywords and returns what was new; nothing is written in a dry run.
-pub async fn import(db: &PgPool, entries: &[Entry], is_dry_run: bool, now: DateTime<Utc>) -> anyhow::Result<ImportReport> {
+pub async fn import(
+    db: &PgPool,
+    entries: &[Entry],
+    is_dry_run: bool,
+    now: DateTime<Utc>,
+) -> anyhow::Result<ImportReport> {
     let mut tx = db.begin().await?;
     let before = sqlx::query_scalar!(r#"select count(*) as "count!" from core.keywords"#).fetch_one(&mut *tx).await?;
     for entry in entries {
@@ -174,7 +180,8 @@ struct Columns {
 impl Columns {
     /// Reads a header; nothing when the record names no keyword column.
     fn read(record: &csv::StringRecord) -> Option<Columns> {
-        let find = |names: &[&str]| record.iter().position(|field| names.contains(&field.to_ascii_lowercase().as_str()));
+        let find =
+            |names: &[&str]| record.iter().position(|field| names.contains(&field.to_ascii_lowercase().as_str()));
         Some(Columns {
             keyword: find(&["keyword", "search term", "search_term"])?,
             marketplace: find(&["marketplace", "platform"]),
@@ -250,7 +257,10 @@ mod tests {
 
     #[test]
     fn a_plain_list_and_a_csv_are_both_read() {
-        assert_eq!(keywords("Beach Towel\n\n# note\n\"red, white\"\n").unwrap(), ["etsy US beach towel", "etsy US red, white"]);
+        assert_eq!(
+            keywords("Beach Towel\n\n# note\n\"red, white\"\n").unwrap(),
+            ["etsy US beach towel", "etsy US red, white"]
+        );
         let csv = "market,keyword,marketplace\nde,Strandtuch,ebay\n,lamp,\n";
         assert_eq!(keywords(csv).unwrap(), ["ebay DE strandtuch", "etsy US lamp"]);
     }
@@ -265,8 +275,9 @@ mod tests {
                 "line 4: the search term is empty"
             ]
         );
-        assert_eq!(keywords("lamp\na, b\n").unwrap_err(), [
-            "line 2: 2 fields where 1 are expected; put a keyword that holds a comma in double quotes"
-        ]);
+        assert_eq!(
+            keywords("lamp\na, b\n").unwrap_err(),
+            ["line 2: 2 fields where 1 are expected; put a keyword that holds a comma in double quotes"]
+        );
     }
 }

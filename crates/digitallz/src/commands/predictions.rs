@@ -71,7 +71,11 @@ pub async fn run(cli: &Cli, command: &PredictionsCommand) -> anyhow::Result<Endi
             output::number("PREDICTION", |row: &PredictionRow| figure(row.predicted_value)),
             output::text("80 % INTERVAL", |row: &PredictionRow| interval(row)),
             output::text("DIRECTION", |row: &PredictionRow| {
-                row.abstain_reason.clone().or(row.trend_class.clone()).or(row.competition_level.clone()).unwrap_or_default()
+                row.abstain_reason
+                    .clone()
+                    .or(row.trend_class.clone())
+                    .or(row.competition_level.clone())
+                    .unwrap_or_default()
             }),
             output::text("MODEL", |row: &PredictionRow| row.model.clone()),
         ],

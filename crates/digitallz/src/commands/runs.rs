@@ -81,8 +81,12 @@ pub async fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<Ending> {
                     output::text("RUN", |row: &RunRow| row.crawl_run_id.to_string()),
                     output::text("SITE", |row: &RunRow| format!("{} {}", row.marketplace, row.market)),
                     output::text("FOR", |row: &RunRow| row.scheduled_for.format("%Y-%m-%d %H:%M").to_string()),
-                    output::text("TRIGGER", |row: &RunRow| row.schedule_name.clone().unwrap_or_else(|| row.trigger.clone())),
-                    output::number("KEYWORDS", |row: &RunRow| row.keyword_count.map_or("-".to_owned(), |count| count.to_string())),
+                    output::text("TRIGGER", |row: &RunRow| {
+                        row.schedule_name.clone().unwrap_or_else(|| row.trigger.clone())
+                    }),
+                    output::number("KEYWORDS", |row: &RunRow| {
+                        row.keyword_count.map_or("-".to_owned(), |count| count.to_string())
+                    }),
                     output::number("JOBS", |row: &RunRow| row.job_count.to_string()),
                     output::number("DONE", |row: &RunRow| row.done_job_count.to_string()),
                     output::number("DEAD", |row: &RunRow| row.dead_job_count.to_string()),

@@ -7,6 +7,9 @@ use super::Kind;
 /// The group of a week: its series.
 const SERIES: &str = "series";
 
+/// Weeks after which a season comes round.
+pub(super) const YEAR_WEEKS: u32 = 52;
+
 /// Writes a feature that is the same for all horizons.
 pub(super) fn shared(kind: Kind, size: u32) -> PolarsResult<Expr> {
     let y = || col("y");
@@ -26,19 +29,28 @@ pub(super) fn shared(kind: Kind, size: u32) -> PolarsResult<Expr> {
         Kind::Age => Ok(col("age")),
         Kind::YearSine => Ok(col("year_sine")),
         Kind::YearCosine => Ok(col("year_cosine")),
-        Kind::SameWeek | Kind::SameMove | Kind::Component | Kind::ComponentChange => {
-            unreachable!("written per horizon or per component")
+        Kind::YearChange => {
+            let change = y() - lag(y(), YEAR_WEEKS);
+            change.rolling_mean(window(size, size as usize)).over([col(SERIES)])
         }
+        Kind::SameWeek
+        | Kind::SameMove
+        | Kind::MoveInto
+        | Kind::MoveOutOf
+        | Kind::Component
+        | Kind::ComponentChange => unreachable!("written per horizon or per component"),
     }
 }
 
 /// Writes a feature that looks at the target's week in an earlier year.
 pub(super) fn by_horizon(kind: Kind, size: u32, horizon: u32) -> PolarsResult<Expr> {
-    debug_assert!(horizon < size, "the target's week lies in the past of {size} weeks ago");
+    debug_assert!(horizon + 1 < size, "the week after the target's week lies in the past of {size} weeks ago");
     let then = lag(col("y"), size - horizon);
     match kind {
         Kind::SameWeek => then.over([col(SERIES)]),
         Kind::SameMove => (then - lag(col("y"), size)).over([col(SERIES)]),
+        Kind::MoveInto => (then - lag(col("y"), size - horizon + 1)).over([col(SERIES)]),
+        Kind::MoveOutOf => (lag(col("y"), size - horizon - 1) - then).over([col(SERIES)]),
         _ => unreachable!("the same for all horizons"),
     }
 }

@@ -58,12 +58,25 @@ pub enum Kind {
     SameWeek,
     /// The move from the same week so many weeks before to the target's week then, one for each horizon.
     SameMove,
+    /// The mean, over the last weeks, of the change from the same week a year before.
+    YearChange,
+    /// The move into the target's week so many weeks before, from the week before it; one for each horizon.
+    MoveInto,
+    /// The move out of the target's week so many weeks before, to the week after it; one for each horizon.
+    MoveOutOf,
     /// 1 where the history does not reach back so many weeks.
     TooYoung,
     /// A component of the competition score.
     Component,
     /// The change of a component over the last weeks.
     ComponentChange,
+}
+
+impl Kind {
+    /// Tells whether there is one for each horizon.
+    pub fn is_by_horizon(self) -> bool {
+        matches!(self, Kind::SameWeek | Kind::SameMove | Kind::MoveInto | Kind::MoveOutOf)
+    }
 }
 
 /// How a feature is brought to a common scale. What is absent counts as 0 on it.
@@ -96,6 +109,9 @@ pub const DEMAND: &[Family] = &[
     Family { kind: Kind::TooYoung,    sizes: &[52, 104],                            scaling: Scaling::Plain },
     Family { kind: Kind::SameWeek,    sizes: &[52],                                 scaling: Scaling::Relative },
     Family { kind: Kind::SameMove,    sizes: &[52, 104],                            scaling: Scaling::Scaled },
+    Family { kind: Kind::YearChange,  sizes: &[1, 4, 8, 13, 26],                    scaling: Scaling::Scaled },
+    Family { kind: Kind::MoveInto,    sizes: &[52],                                 scaling: Scaling::Scaled },
+    Family { kind: Kind::MoveOutOf,   sizes: &[52],                                 scaling: Scaling::Scaled },
 ];
 
 /// The features of competition. A component's features are repeated for each component the marketplace offers.

@@ -107,6 +107,14 @@ impl Panel {
         self.series[row.series].observed(row.position + horizon)
     }
 
+    /// Returns what was in the target's week a year before, where the history reaches back so far.
+    pub fn a_year_before(&self, row: usize, horizon: usize) -> Option<f64> {
+        let row = &self.rows[row];
+        let target = row.position + horizon;
+        let has_season = row.position + 1 >= demand::YEAR_WEEKS as usize;
+        has_season.then(|| self.series[row.series].values[target - demand::YEAR_WEEKS as usize])
+    }
+
     /// Returns the rows whose target lies no later than a week and was observed: the examples known at that week.
     pub fn examples(&self, horizon: usize, known_until: i32) -> Vec<usize> {
         (0..self.rows.len())
@@ -132,7 +140,7 @@ fn plan_shared(model_name: ModelName, component_count: usize) -> PolarsResult<Ve
     for family in families(model_name) {
         for &size in family.sizes {
             match family.kind {
-                Kind::SameWeek | Kind::SameMove => {}
+                kind if kind.is_by_horizon() => {}
                 Kind::Component | Kind::ComponentChange => {
                     for component in 0..component_count {
                         all.push(Planned {
@@ -156,7 +164,7 @@ fn plan_shared(model_name: ModelName, component_count: usize) -> PolarsResult<Ve
 fn plan_horizon(model_name: ModelName, horizon: u32) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
     for family in families(model_name) {
-        if !matches!(family.kind, Kind::SameWeek | Kind::SameMove) {
+        if !family.kind.is_by_horizon() {
             continue;
         }
         for &size in family.sizes {

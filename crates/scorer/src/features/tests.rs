@@ -1,3 +1,5 @@
+//! What features may see and how they are scaled.
+
 use super::*;
 use crate::series::{History, series_of};
 use crate::synthetic::{self, Dice};

@@ -9,13 +9,14 @@ use linfa_elasticnet::ElasticNetError;
 use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
-use super::line::{Design, EXAMPLES_MIN, Line, Lines};
+use super::line::{Anchor, Design, EXAMPLES_MIN, Line, Lines};
 use super::{Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
 /// A line per horizon, fitted by linfa's elastic net.
 #[derive(Clone, Debug)]
 pub struct ElasticNet {
+    anchor: Anchor,
     penalty: f64,
     lines: Lines,
 }
@@ -24,15 +25,19 @@ const L1_RATIO: f64 = 0.5;
 const STEPS_MAX: u32 = 200;
 const TOLERANCE: f64 = 1e-4;
 
-impl Default for ElasticNet {
-    fn default() -> ElasticNet {
-        ElasticNet { penalty: 0.02, lines: Lines::default() }
+impl ElasticNet {
+    /// Makes one that predicts the move away from an anchor.
+    pub fn from(anchor: Anchor) -> ElasticNet {
+        ElasticNet { anchor, penalty: 0.02, lines: Lines::default() }
     }
 }
 
 impl Model for ElasticNet {
     fn algorithm(&self) -> &'static str {
-        "elastic_net"
+        match self.anchor {
+            Anchor::LastValue => "elastic_net",
+            Anchor::AYearBefore => "seasonal_elastic_net",
+        }
     }
 
     fn parameters(&self) -> Value {
@@ -48,7 +53,7 @@ impl Model for ElasticNet {
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError> {
         self.lines.0.clear();
         for horizon in 1..=HORIZON_COUNT {
-            let line = match Design::gather(panel, horizon, known_until) {
+            let line = match Design::gather(panel, self.anchor, horizon, known_until) {
                 Some(design) => {
                     let line = squared(design, self.penalty);
                     Some(line.map_err(|source| ModelError::ElasticNet { horizon, source })?)
@@ -61,7 +66,7 @@ impl Model for ElasticNet {
     }
 
     fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        self.lines.predict(panel, row)
+        self.lines.predict(panel, self.anchor, row)
     }
 
     fn state(&self) -> Result<Value, ModelError> {

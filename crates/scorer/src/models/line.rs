@@ -20,6 +20,24 @@ const MOVE_MAX: f64 = 60.0;
 /// A column that varies less than this is constant.
 const DEVIATION_MIN: f64 = 1e-9;
 
+/// What a line starts from: it predicts the move away from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The last value.
+    LastValue,
+    /// The target's week a year before: what seasonal naive says. Younger series have no line.
+    AYearBefore,
+}
+
+impl Anchor {
+    fn value(self, panel: &Panel, row: usize, horizon: usize) -> Option<f64> {
+        match self {
+            Anchor::LastValue => Some(panel.rows[row].value),
+            Anchor::AYearBefore => panel.a_year_before(row, horizon),
+        }
+    }
+}
+
 /// The lines of all horizons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Lines(pub Vec<Option<Line>>);
@@ -59,8 +77,9 @@ pub struct Design {
 
 impl Design {
     /// Gathers the examples known at a week; none when they are too few.
-    pub fn gather(panel: &Panel, horizon: usize, known_until: i32) -> Option<Design> {
-        let examples = panel.examples(horizon, known_until);
+    pub fn gather(panel: &Panel, anchor: Anchor, horizon: usize, known_until: i32) -> Option<Design> {
+        let mut examples = panel.examples(horizon, known_until);
+        examples.retain(|&row| anchor.value(panel, row, horizon).is_some());
         if examples.len() < EXAMPLES_MIN {
             return None;
         }
@@ -72,7 +91,7 @@ impl Design {
         for &row in &examples {
             raw.extend(panel.features(row, horizon));
             let at = &panel.rows[row];
-            let moved = (panel.actual(row, horizon)? - at.value) / at.scale;
+            let moved = (panel.actual(row, horizon)? - anchor.value(panel, row, horizon)?) / at.scale;
             y.push(moved.clamp(-MOVE_MAX, MOVE_MAX).asinh());
         }
         let terms = vary(&raw, width, panel, horizon);
@@ -93,14 +112,15 @@ impl Design {
 }
 
 impl Lines {
-    /// Predicts the weeks after a row.
-    pub fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
+    /// Predicts the weeks after a row; where there is no line, as the anchor says, and else as the last value.
+    pub fn predict(&self, panel: &Panel, anchor: Anchor, row: usize) -> [f64; HORIZON_COUNT] {
         // sinh(4.8) is about MOVE_MAX: a prediction moves no further than an example may.
         const ASINH_MAX: f64 = 4.8;
         let at = &panel.rows[row];
         let mut features = Vec::with_capacity(panel.feature_count());
         std::array::from_fn(|index| {
-            let Some(Some(line)) = self.0.get(index) else { return at.value };
+            let Some(start) = anchor.value(panel, row, index + 1) else { return at.value };
+            let Some(Some(line)) = self.0.get(index) else { return start };
             features.clear();
             features.extend(panel.features(row, index + 1));
             let sum: f64 = line
@@ -108,7 +128,7 @@ impl Lines {
                 .iter()
                 .map(|term| term.coefficient * (features[term.place] - term.mean) / term.deviation)
                 .sum();
-            at.value + at.scale * (line.intercept + sum).clamp(-ASINH_MAX, ASINH_MAX).sinh()
+            start + at.scale * (line.intercept + sum).clamp(-ASINH_MAX, ASINH_MAX).sinh()
         })
     }
 }

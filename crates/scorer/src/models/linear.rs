@@ -9,7 +9,7 @@ use linfa_linear::{LinearError, LinearRegression};
 use ndarray::{Array1, Array2, Axis, concatenate};
 use serde_json::{Value, json};
 
-use super::line::{Design, EXAMPLES_MIN, Lines};
+use super::line::{Anchor, Design, EXAMPLES_MIN, Lines};
 use super::{Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
@@ -46,7 +46,7 @@ impl Model for Linear {
         // The line of the horizon before is where the search for the next one begins.
         let mut coefficients = None;
         for horizon in 1..=HORIZON_COUNT {
-            let line = match Design::gather(panel, horizon, known_until) {
+            let line = match Design::gather(panel, Anchor::LastValue, horizon, known_until) {
                 Some(design) => {
                     let found = least_absolute(&design, self.ridge, coefficients.take())
                         .map_err(|source| ModelError::Solve { horizon, source })?;
@@ -62,7 +62,7 @@ impl Model for Linear {
     }
 
     fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        self.lines.predict(panel, row)
+        self.lines.predict(panel, Anchor::LastValue, row)
     }
 
     fn state(&self) -> Result<Value, ModelError> {

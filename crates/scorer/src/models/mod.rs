@@ -12,6 +12,7 @@ use crate::features::{HORIZON_COUNT, Panel};
 
 pub use elastic_net::ElasticNet;
 pub use last_value::LastValue;
+pub use line::Anchor;
 pub use linear::Linear;
 pub use seasonal_naive::SeasonalNaive;
 
@@ -67,7 +68,13 @@ pub trait Model: Send + Sync {
 
 /// Returns every model, the simplest first: of equally good ones the first is taken.
 pub fn all() -> Vec<Box<dyn Model>> {
-    vec![Box::new(SeasonalNaive), Box::new(LastValue), Box::new(ElasticNet::default()), Box::new(Linear::default())]
+    vec![
+        Box::new(SeasonalNaive),
+        Box::new(LastValue),
+        Box::new(ElasticNet::from(Anchor::LastValue)),
+        Box::new(ElasticNet::from(Anchor::AYearBefore)),
+        Box::new(Linear::default()),
+    ]
 }
 
 /// Reads a fitted model.

@@ -5,9 +5,6 @@ use serde_json::{Value, json};
 use super::{Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
-/// Weeks in a season.
-const SEASON_WEEKS: usize = 52;
-
 /// Predicts the value of the same week last year, or the last value while there is less than a year of history.
 #[derive(Clone, Copy, Debug)]
 pub struct SeasonalNaive;
@@ -18,7 +15,7 @@ impl Model for SeasonalNaive {
     }
 
     fn parameters(&self) -> Value {
-        json!({"season_weeks": SEASON_WEEKS})
+        json!({"season_weeks": 52})
     }
 
     fn fit(&mut self, _panel: &Panel, _known_until: i32) -> Result<(), ModelError> {
@@ -26,12 +23,7 @@ impl Model for SeasonalNaive {
     }
 
     fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        let row = &panel.rows[row];
-        let has_season = row.position + 1 >= SEASON_WEEKS;
-        std::array::from_fn(|index| {
-            let target = row.position + index + 1;
-            if has_season { panel.series[row.series].values[target - SEASON_WEEKS] } else { row.value }
-        })
+        std::array::from_fn(|index| panel.a_year_before(row, index + 1).unwrap_or(panel.rows[row].value))
     }
 
     fn state(&self) -> Result<Value, ModelError> {

@@ -1,3 +1,5 @@
+//! The models on made-up series whose truth is known.
+
 use linfa::DatasetBase;
 use linfa::traits::Fit;
 use ndarray::{Array1, Array2};
@@ -50,7 +52,10 @@ fn the_linear_models_beat_both_naive_ones_on_demand_with_trend_and_season() {
 #[test]
 fn the_linear_models_beat_both_naive_ones_on_competition_that_returns_to_its_mean() {
     let panel = competition(22, 12, 70);
-    for mut model in all().into_iter().skip(2) {
+    // It has no season, so no line that starts from a year before.
+    let from_the_last_value: [Box<dyn Model>; 2] =
+        [Box::new(ElasticNet::from(Anchor::LastValue)), Box::new(Linear::default())];
+    for mut model in from_the_last_value {
         let metrics = measure(&panel, model.as_mut());
         assert!(metrics.ratio.unwrap() < 0.9, "{}", model.algorithm());
         assert!(metrics.model_error < metrics.last_value_error);
