@@ -158,7 +158,7 @@ pub enum DbCommand {
 /// Keywords to follow.
 #[derive(Debug, Subcommand)]
 pub enum KeywordsCommand {
-    /// Add keywords from a file: one a line, or CSV with a header naming keyword[,marketplace][,market].
+    /// Add keywords from a file: one a line, or CSV with a header naming `keyword`, `marketplace`, `market`.
     Import {
         /// The file; `-` reads standard input.
         file: PathBuf,

@@ -320,11 +320,9 @@ fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
             })
             .collect();
         let Some(first) = lines.first() else { continue };
-        output::print(&format!(
-            "\nPredictions, {marketplace}: {} in {}, 80 % interval",
-            first.now.target_metric.replace('_', " "),
-            first.now.unit
-        ))?;
+        let metric = first.now.target_metric.replace('_', " ");
+        let unit = if first.now.unit == "rank" { "1 is the most searched" } else { &first.now.unit };
+        output::print(&format!("\nPredictions, {marketplace}: {metric} ({unit}), with 80 % interval"))?;
         let drawn = output::table(
             &lines,
             &[
