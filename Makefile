@@ -1,20 +1,23 @@
 # Everything a newcomer types. `make demo` and `make test` install what is missing.
 
+DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test check packages tools fmt clippy doc deny unused sqlx sqlx-check bench
+.PHONY: demo test check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
 	cargo build --locked --profile demo -p digitallz
 	$(DIGITALLZ_DEMO) demo
 
-## Run every test, on real Postgres and the sandbox.
+## Run every test, on real Postgres and the sandbox: DATABASE_URL where it is set, else a private one.
 test: packages
 	cargo build --locked -p digitallz
-	cargo test --locked --workspace; status=$$?; \
-	  target/debug/digitallz --data-dir $(TEST_DATA_DIR) db stop; exit $$status
+	cargo test --locked --workspace --no-run
+	@url="$${DATABASE_URL:-$$($(DIGITALLZ) --data-dir $(TEST_DATA_DIR) db url)}"; \
+	  DATABASE_URL="$$url" cargo test --locked --workspace; status=$$?; \
+	  [ -n "$$DATABASE_URL" ] || $(DIGITALLZ) --data-dir $(TEST_DATA_DIR) db stop; exit $$status
 
 ## What continuous integration runs besides the tests.
 check: packages tools fmt clippy doc deny unused sqlx-check

@@ -1,5 +1,7 @@
 //! What the command line answers, above all to bad input: one clear error, the next step, the documented exit code.
 
+use std::io::BufRead;
+
 use crate::harness::{TestDatabase, command, digitallz, scratch, stderr, stdout};
 
 /// Checks an answer to bad input.
@@ -136,6 +138,41 @@ async fn data_commands_print_json_on_request() {
     assert_eq!(run(&["--json", "jobs", "retry", &job_id]).1["jobs"][0]["outcome"], "enqueued");
     assert_eq!(run(&["--json", "predictions", "list"]).1["meta"]["count"], 0);
     assert!(run(&["--json", "doctor"]).1["findings"].as_array().unwrap().len() > 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
+    let mut sandbox =
+        command(&["sandbox", "--limit-factor", "1000"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
+    let settings: Vec<String> = (0..11).map(|_| lines.next().unwrap().unwrap()).collect();
+    let file = scratch("sandbox").join("sandbox.env");
+    std::fs::write(&file, settings.join("\n")).unwrap();
+    let database = TestDatabase::new().await;
+    let output = command(&[
+        "--json",
+        "--env-file",
+        file.to_str().unwrap(),
+        "crawl",
+        "now",
+        "--marketplace",
+        "ebay",
+        "--keyword",
+        "desk lamp",
+        "--wait",
+    ])
+    .env("DATABASE_URL", database.url.expose())
+    .output()
+    .unwrap();
+    sandbox.kill().unwrap();
+    sandbox.wait().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let run: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&run["run"]["is_closed"], &run["run"]["payload_count"]),
+        (&serde_json::json!(true), &serde_json::json!(1)),
+        "{run}"
+    );
 }
 
 #[test]

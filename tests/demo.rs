@@ -38,10 +38,37 @@ fn it_runs_twice_and_leaves_predictions_for_every_marketplace() {
 }
 
 #[test]
-fn it_refuses_to_overwrite_data_that_is_not_its_own() {
+fn it_never_drops_what_a_user_made() {
     let directory = scratch("demo-refuses");
     let data_dir = directory.to_str().unwrap();
+    let keywords = directory.join("keywords.txt");
+    std::fs::write(&keywords, "desk lamp\n").unwrap();
+    let import = ["--data-dir", data_dir, "keywords", "import", keywords.to_str().unwrap(), "--marketplace", "ebay"];
+    let demo = ["--data-dir", data_dir, "demo", "--keywords", "1", "--weeks", "1"];
+
+    // An empty database is free, and what a user adds to a demo is kept aside.
     assert!(digitallz(&["--data-dir", data_dir, "migrate"]).status.success());
+    let first = digitallz(&demo);
+    assert!(first.status.success(), "{}", stderr(&first));
+    let imported = digitallz(&import);
+    assert!(stderr(&imported).contains("note: this database holds demo data"), "{}", stderr(&imported));
+    let second = digitallz(&demo);
+    assert!(
+        second.status.success() && stderr(&second).contains("it is kept as digitallz_kept_"),
+        "{}",
+        stderr(&second)
+    );
+    let url = stdout(&digitallz(&["--data-dir", data_dir, "db", "url"]));
+    let names = "select count(*) from pg_database where datname like 'digitallz\\_kept\\_%'";
+    let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", names]).output().unwrap();
+    assert_eq!(stdout(&answer), "1\n", "{}", stderr(&answer));
+    command(&["--data-dir", data_dir, "db", "stop"]).output().unwrap();
+
+    // A database that never was a demo is refused.
+    let own = scratch("demo-own");
+    let data_dir = own.to_str().unwrap();
+    let import = ["--data-dir", data_dir, "keywords", "import", keywords.to_str().unwrap(), "--marketplace", "ebay"];
+    assert!(digitallz(&import).status.success());
     let output = digitallz(&["--data-dir", data_dir, "demo"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("holds data that is not the demo's"), "{}", stderr(&output));

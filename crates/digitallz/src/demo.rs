@@ -22,6 +22,7 @@ use crate::cli::{Cli, DemoArgs, Role};
 use crate::commands::keywords::{self, Entry};
 use crate::commands::predictions::{self, PredictionRow, figure};
 use crate::commands::runs::{self, Sums};
+use crate::demo_mark::{self, Content};
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::postgres::{self, DATABASE_NAME, PrivatePostgres};
@@ -41,9 +42,6 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Keywords shown per marketplace in the table of predictions.
 const SHOWN_KEYWORDS: usize = 8;
-
-/// Mark on a database that the demo made and may make anew.
-const DEMO_MARK: &str = "demo data of Digitallz Keywords; `digitallz demo` makes this database anew";
 
 /// Runs the demo and prints what came out.
 pub async fn run(cli: &Cli, args: &DemoArgs) -> anyhow::Result<Ending> {
@@ -121,31 +119,33 @@ async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) 
     Ok(outcome)
 }
 
-/// Makes the database anew, unless it holds something that the demo did not make.
+/// Makes the database anew. One with data of the user's own is never dropped: it is kept under another name when it began
+/// as a demo, and refused when it did not.
 async fn fresh_database(private_postgres: &PrivatePostgres, cli: &Cli) -> anyhow::Result<PgPool> {
     const CONNECTIONS: u32 = 32;
     let url = private_postgres.url(DATABASE_NAME);
     let db = database::connect(&url, 1).await?;
-    let state = sqlx::query!(
-        r#"select shobj_description(oid, 'pg_database') = $1 as is_demo,
-                  to_regclass('core.keywords') is not null as "is_used!"
-           from pg_database where datname = current_database()"#,
-        DEMO_MARK
-    )
-    .fetch_one(&db)
-    .await?;
+    let content = demo_mark::read(&db).await;
     db.close().await;
-    if state.is_used && state.is_demo != Some(true) {
-        return Err(UserError::new(
-            format!("the private database in {} holds data that is not the demo's", cli.data_dir.display()),
-            "give the demo a directory of its own with --data-dir",
-        )
-        .into());
+    match content? {
+        Content::Empty | Content::Demo => {}
+        Content::DemoAndMore => {
+            let kept = format!("{DATABASE_NAME}_kept_{}", Clock::System.now().format("%Y%m%d_%H%M%S"));
+            private_postgres.rename_database(DATABASE_NAME, &kept).await?;
+            eprintln!("demo: the database holds data that you added to an earlier demo; it is kept as {kept}");
+        }
+        Content::UsersOwn => {
+            return Err(UserError::new(
+                format!("the private database in {} holds data that is not the demo's", cli.data_dir.display()),
+                "give the demo a directory of its own with --data-dir",
+            )
+            .into());
+        }
     }
     private_postgres.recreate_database(DATABASE_NAME).await?;
-    private_postgres.describe_database(DATABASE_NAME, DEMO_MARK).await?;
     let db = database::connect(&url, CONNECTIONS).await?;
     database::migrate(&db).await?;
+    demo_mark::put(&db).await?;
     Ok(db)
 }
 
@@ -283,6 +283,9 @@ fn print_outcome(cli: &Cli, outcome: &Outcome) -> anyhow::Result<()> {
         ),
     ] {
         output::print(&format!("  {label:17} {text}"))?;
+    }
+    if outcome.models.is_empty() {
+        return output::print("\nNo predictions: a model needs 12 weeks of history.");
     }
     print_predictions(&outcome.predictions)?;
     print_models(&outcome.models)

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod demo;
+mod demo_mark;
 pub mod exit;
 pub mod output;
 pub mod postgres;

@@ -153,9 +153,9 @@ impl PrivatePostgres {
         self.administer(&format!("create database \"{name}\"")).await
     }
 
-    /// Puts a remark on a database. The remark is ours and holds no quote.
-    pub async fn describe_database(&self, name: &str, remark: &str) -> Result<(), PostgresError> {
-        self.administer(&format!("comment on database \"{name}\" is '{remark}'")).await
+    /// Gives a database another name; nobody may be connected to it.
+    pub async fn rename_database(&self, name: &str, new_name: &str) -> Result<(), PostgresError> {
+        self.administer(&format!("alter database \"{name}\" rename to \"{new_name}\"")).await
     }
 
     async fn ensure_database(&self, name: &str) -> Result<(), PostgresError> {

@@ -40,8 +40,9 @@ impl World {
         let admin = database::connect(&Secret::new(url.clone()), 1).await.expect("the server answers");
         let name = format!("processor_{}", Uuid::now_v7().simple());
         sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(&admin).await.expect("a database");
-        let (server, _) = url.rsplit_once('/').expect("a database in the address");
-        let db = database::connect(&Secret::new(format!("{server}/{name}")), 12).await.expect("the database answers");
+        let mut address = url::Url::parse(&url).expect("an address");
+        address.set_path(&name);
+        let db = database::connect(&Secret::new(address.as_str()), 12).await.expect("the database answers");
         database::migrate(&db).await.expect("the schema");
 
         let now: DateTime<Utc> = "2026-08-24T12:00:00Z".parse().expect("a time");

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
 use crate::commands::runs;
+use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::progress::Progress;
@@ -96,8 +97,12 @@ async fn start_and_wait(
         )
         .into());
     }
-    let crawl_run_id =
-        if is_dry_run { None } else { Some(start(&session.db, site, chosen, session.clock.now()).await?) };
+    let crawl_run_id = if is_dry_run {
+        None
+    } else {
+        demo_mark::note_users_data(&session.db).await?;
+        Some(start(&session.db, site, chosen, session.clock.now()).await?)
+    };
     let crawl = Crawl {
         crawl_run_id,
         site: site.to_string(),

@@ -4,6 +4,7 @@ use digitallz_collector::recording;
 use serde_json::json;
 
 use crate::cli::{Cli, IngestArgs, Role};
+use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::roles;
@@ -21,6 +22,7 @@ pub async fn run(cli: &Cli, args: &IngestArgs) -> anyhow::Result<Ending> {
 }
 
 async fn ingest(cli: &Cli, session: &Session, args: &IngestArgs) -> anyhow::Result<Ending> {
+    demo_mark::note_users_data(&session.db).await?;
     let mut reports = Vec::new();
     let mut failed_file_count = 0;
     for path in &args.har {

@@ -11,6 +11,7 @@ use serde_json::json;
 use sqlx::PgPool;
 
 use crate::cli::{Cli, KeywordsCommand};
+use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::session::Session;
@@ -43,6 +44,9 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
         KeywordsCommand::Import { file, marketplace, market, dry_run } => {
             let entries = read_file(file, *marketplace, market)?;
             let session = Session::open(cli).await?;
+            if !*dry_run {
+                demo_mark::note_users_data(&session.db).await?;
+            }
             let report = import(&session.db, &entries, *dry_run, session.clock.now()).await?;
             session.close().await?;
             if cli.json {

@@ -1,6 +1,7 @@
 //! `digitallz run`: plays roles until it is told to stop.
 
 use crate::cli::{Cli, Role};
+use crate::demo_mark;
 use crate::exit::Ending;
 use crate::roles;
 use crate::session::Session;
@@ -9,6 +10,7 @@ use crate::session::Session;
 pub async fn run(cli: &Cli, chosen: &[Role]) -> anyhow::Result<Ending> {
     let chosen = if chosen.is_empty() { &Role::ALL } else { chosen };
     let session = Session::open_for_work(cli).await?;
+    demo_mark::note_users_data(&session.db).await?;
     let running = roles::start(&session.db, &session.clock, &session.environment, chosen)?;
     let names: Vec<String> = chosen.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
     eprintln!("running {}; stop with Ctrl-C or SIGTERM", names.join(", "));
