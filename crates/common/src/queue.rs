@@ -263,6 +263,7 @@ pub async fn work<Handler, Answer>(
                 Ok::<(), std::io::Error>(())
             })
             .await;
+        say_farewell(&pool, &worker_name).await;
         if shutdown.is_cancelled() {
             debug!(queue = queue.name(), "worker stopped");
             return;
@@ -272,6 +273,15 @@ pub async fn work<Handler, Answer>(
             () = tokio::time::sleep(RESTART_DELAY) => {}
             () = shutdown.cancelled() => return,
         }
+    }
+}
+
+/// Lets everybody know that a worker is gone, so that nobody counts on it and what it may have left is taken back at once.
+async fn say_farewell(pool: &PgPool, worker_name: &str) {
+    let said =
+        sqlx::query!("update apalis.workers set last_seen = 'epoch' where id = $1", worker_name).execute(pool).await;
+    if let Err(problem) = said {
+        debug!(error = %problem, "a worker left without a farewell; its silence will tell");
     }
 }
 

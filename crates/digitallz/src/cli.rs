@@ -34,7 +34,13 @@ pub struct Cli {
     pub json: bool,
 
     /// What to log, for example `info` or `digitallz_collector=debug`.
-    #[arg(long, global = true, value_name = "FILTER", env = "DIGITALLZ_LOG", default_value = "warn")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        env = "DIGITALLZ_LOG",
+        default_value = "warn,sqlx::postgres::notice=error"
+    )]
     pub log: String,
 
     /// Form of the log lines.

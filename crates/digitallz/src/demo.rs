@@ -66,7 +66,16 @@ struct Outcome {
     collect_seconds: f64,
     score_seconds: f64,
     predictions: Vec<PredictionRow>,
+    histories: Vec<History>,
     models: Vec<ModelSummary>,
+}
+
+/// The demand of a keyword over the last 52 weeks, a value every two weeks, larger for more.
+#[derive(Debug, Serialize)]
+struct History {
+    keyword: String,
+    marketplace: String,
+    values: Vec<Option<f64>>,
 }
 
 async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) -> anyhow::Result<Outcome> {
@@ -113,6 +122,7 @@ async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) 
         collect_seconds,
         score_seconds,
         predictions: predictions::latest(&db, None, None, None, u32::MAX >> 1).await?,
+        histories: histories(&db).await?,
         models: digitallz_scorer::backtest_summary(&db).await?,
     };
     db.close().await;
@@ -233,6 +243,22 @@ async fn score(db: &PgPool, clock: &Clock) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Loads what the demand of every keyword was over the last 52 weeks. Of ranks the logarithm is taken, turned upside down.
+async fn histories(db: &PgPool) -> Result<Vec<History>, sqlx::Error> {
+    sqlx::query_as!(
+        History,
+        r#"select keyword_text as keyword, marketplace,
+                  array_agg(case metric when 'search_frequency_rank' then -ln(value) else value end
+                            order by week_start_date) as "values!: Vec<Option<f64>>"
+           from core.weekly_demand join core.keywords using (keyword_id)
+           where week_start_date > (select max(week_start_date) - 364 from core.weekly_demand)
+             and (week_start_date - date '2000-01-02') / 7 % 2 = 0
+           group by keyword_id, keyword_text, marketplace"#
+    )
+    .fetch_all(db)
+    .await
+}
+
 async fn wait_until_idle(db: &PgPool, queues: &[&str]) -> anyhow::Result<()> {
     let queues: Vec<String> = queues.iter().map(|&queue| queue.to_owned()).collect();
     loop {
@@ -287,19 +313,20 @@ fn print_outcome(cli: &Cli, outcome: &Outcome) -> anyhow::Result<()> {
     if outcome.models.is_empty() {
         return output::print("\nNo predictions: a model needs 12 weeks of history.");
     }
-    print_predictions(&outcome.predictions)?;
+    print_predictions(&outcome.predictions, &outcome.histories)?;
     print_models(&outcome.models)
 }
 
 /// A keyword with its predictions side by side.
 struct Line<'a> {
+    history: String,
     now: &'a PredictionRow,
     in_4: Option<&'a PredictionRow>,
     in_8: Option<&'a PredictionRow>,
     competition: Option<&'a PredictionRow>,
 }
 
-fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
+fn print_predictions(rows: &[PredictionRow], histories: &[History]) -> anyhow::Result<()> {
     let find = |now: &PredictionRow, kind: &str, weeks: i32| {
         rows.iter().find(|row| {
             row.keyword == now.keyword
@@ -316,6 +343,7 @@ fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
             })
             .take(SHOWN_KEYWORDS)
             .map(|now| Line {
+                history: drawn_history(now, histories),
                 now,
                 in_4: find(now, "demand", 4),
                 in_8: find(now, "demand", 8),
@@ -330,6 +358,7 @@ fn print_predictions(rows: &[PredictionRow]) -> anyhow::Result<()> {
             &lines,
             &[
                 output::text("KEYWORD", |line: &Line| line.now.keyword.clone()),
+                output::text("LAST 52 WEEKS", |line: &Line| line.history.clone()),
                 output::number("NOW", |line: &Line| figure(line.now.current_value)),
                 output::number("IN 4 WEEKS", |line: &Line| with_interval(line.in_4)),
                 output::number("IN 8 WEEKS", |line: &Line| with_interval(line.in_8)),
@@ -378,6 +407,12 @@ fn print_next_steps(cli: &Cli, directory: &str) -> anyhow::Result<()> {
   {program}{data_dir} runs show
   {program}{data_dir} db stop"
     ))
+}
+
+fn drawn_history(row: &PredictionRow, histories: &[History]) -> String {
+    let history =
+        histories.iter().find(|history| history.keyword == row.keyword && history.marketplace == row.marketplace);
+    history.map_or_else(String::new, |history| output::sparkline(&history.values))
 }
 
 fn with_interval(row: Option<&PredictionRow>) -> String {

@@ -94,6 +94,16 @@ pub fn thousands(count: i64) -> String {
     if count < 0 { format!("-{text}") } else { text }
 }
 
+/// Draws values as a line of small bars, the lowest to the highest; a gap where there is none.
+pub fn sparkline(values: &[Option<f64>]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let known = || values.iter().flatten().copied();
+    let low = known().fold(f64::INFINITY, f64::min);
+    let span = known().fold(f64::NEG_INFINITY, f64::max) - low;
+    let bar = |value: f64| if span > 0.0 { BARS[((value - low) / span * 7.0).round() as usize] } else { BARS[0] };
+    values.iter().map(|value| value.map_or(' ', bar)).collect()
+}
+
 fn plain(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
@@ -105,6 +115,13 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sparkline_rises_with_its_values() {
+        assert_eq!(sparkline(&[Some(1.0), None, Some(2.0), Some(8.0)]), "▁ ▂█");
+        assert_eq!(sparkline(&[Some(3.0), Some(3.0)]), "▁▁");
+        assert_eq!(sparkline(&[None, None]), "  ");
+    }
 
     #[test]
     fn thousands_are_separated() {
