@@ -10,6 +10,7 @@ pub mod adapter;
 pub mod amazon;
 pub mod ebay;
 pub mod etsy;
+mod oauth;
 
 use std::sync::Arc;
 

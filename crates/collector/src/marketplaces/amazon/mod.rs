@@ -13,7 +13,7 @@ use digitallz_common::secret::Secret;
 use url::Url;
 
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
-use super::empty_settings;
+use super::{empty_settings, oauth};
 use crate::config::AmazonConfig;
 use crate::exchange::{Answer, Request};
 use crate::limiter::StatedLimit;
@@ -134,7 +134,7 @@ impl Adapter for Amazon {
     }
 
     fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError> {
-        auth::read_token(answer)
+        oauth::read_token(answer)
     }
 
     fn authorize(&self, request: Request, token: &Secret) -> Request {

@@ -12,7 +12,7 @@ use digitallz_common::marketplace::Marketplace;
 use digitallz_common::secret::Secret;
 
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
-use super::empty_settings;
+use super::{empty_settings, oauth};
 use crate::config::EbayConfig;
 use crate::exchange::{Answer, Request};
 use crate::limiter::StatedLimit;
@@ -72,7 +72,7 @@ impl Adapter for Ebay {
     }
 
     fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError> {
-        auth::read_token(answer)
+        oauth::read_token(answer)
     }
 
     fn authorize(&self, request: Request, token: &Secret) -> Request {
