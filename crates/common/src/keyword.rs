@@ -1,6 +1,5 @@
 //! Keywords: normalised search terms.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -118,18 +117,6 @@ pub async fn text(connection: &mut PgConnection, keyword_id: i64) -> Result<Stri
     sqlx::query_scalar!("select keyword_text from core.keywords where keyword_id = $1", keyword_id)
         .fetch_one(connection)
         .await
-}
-
-/// Returns every keyword of a market with its identifier.
-pub async fn of_site(connection: &mut PgConnection, site: &Site) -> Result<HashMap<String, i64>, sqlx::Error> {
-    let rows = sqlx::query!(
-        "select keyword_text, keyword_id from core.keywords where marketplace = $1 and market = $2",
-        site.marketplace.name(),
-        site.market,
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.keyword_text, row.keyword_id)).collect())
 }
 
 #[cfg(test)]

@@ -130,11 +130,6 @@ impl Sandbox {
         self.shared.faults.inject(rule);
     }
 
-    /// Removes all faults.
-    pub fn clear_faults(&self) {
-        self.shared.faults.clear();
-    }
-
     /// Counts the requests so far by operation, such as `amazon.searchCatalogItems`.
     pub fn request_counts(&self) -> BTreeMap<String, u64> {
         self.shared.recorder.counts()
