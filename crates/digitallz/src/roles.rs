@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use digitallz_common::clock::Clock;
+use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{Job, Queue};
 use digitallz_common::marketplace::Marketplace;
-use digitallz_common::queue::{self, QueueConfig};
+use digitallz_common::queue::{self, Attempt, QueueConfig};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,15 +31,29 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
     let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let config = environment.queue()?;
+    let mut service = Service { tasks: &mut tasks, db, config: &config, shutdown: &shutdown };
     for role in roles {
         match role {
             Role::Scheduler => {
                 let timetable = scheduler::Timetable::read(environment)?;
-                tasks.spawn(run_scheduler(db.clone(), clock.clone(), timetable, shutdown.clone()));
+                service.tasks.spawn(run_scheduler(db.clone(), clock.clone(), timetable, shutdown.clone()));
             }
-            Role::Collector => start_collector(&mut tasks, db, clock, environment, &config, &shutdown)?,
-            Role::Processor => start_processor(&mut tasks, db, clock, environment, &config, &shutdown)?,
-            Role::Scorer => start_scorer(&mut tasks, db, clock, &config, &shutdown),
+            Role::Collector => {
+                let context = digitallz_collector::Context::new(db.clone(), clock.clone(), &environment.collector()?)?;
+                let concurrency = environment.collect_concurrency()?;
+                for marketplace in Marketplace::ALL {
+                    service.serve(Queue::Fetch(marketplace), concurrency, &context, collect);
+                }
+                service.serve(Queue::Plan, 1, &context, collect);
+            }
+            Role::Processor => {
+                let context = digitallz_processor::Context { db: db.clone(), clock: clock.clone() };
+                service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
+            }
+            Role::Scorer => {
+                let context = digitallz_scorer::Context { db: db.clone(), clock: clock.clone() };
+                service.serve(Queue::Score, 1, &context, score);
+            }
         }
     }
     info!(?roles, "roles started");
@@ -69,79 +84,53 @@ async fn run_scheduler(db: PgPool, clock: Clock, timetable: scheduler::Timetable
     }
 }
 
-fn start_collector(
-    tasks: &mut JoinSet<()>,
-    db: &PgPool,
-    clock: &Clock,
-    environment: &Environment,
-    config: &QueueConfig,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let context = digitallz_collector::Context::new(db.clone(), clock.clone(), &environment.collector()?)?;
-    let concurrency = environment.collect_concurrency()?;
-    let queues = Marketplace::ALL.map(|marketplace| (Queue::Fetch(marketplace), concurrency));
-    for (queue, concurrency) in queues.into_iter().chain([(Queue::Plan, 1)]) {
+/// What every queue of this process is served with.
+struct Service<'a> {
+    tasks: &'a mut JoinSet<()>,
+    db: &'a PgPool,
+    config: &'a QueueConfig,
+    shutdown: &'a CancellationToken,
+}
+
+impl Service<'_> {
+    /// Serves a queue with the functions of a crate.
+    fn serve<Context, Handler, Answer>(&mut self, queue: Queue, concurrency: usize, context: &Context, run: Handler)
+    where
+        Context: Clone + Send + Sync + 'static,
+        Handler: Fn(Context, Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
+        Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
         let context = context.clone();
-        let handler = move |job, attempt| {
-            let context = context.clone();
-            async move {
-                match job {
-                    Job::PlanCrawl(job) => digitallz_collector::plan::run(&context, &attempt, job).await,
-                    Job::FetchPage(job) => digitallz_collector::fetch::run(&context, &attempt, job).await,
-                    other => Err(not_served(&other)),
-                }
-            }
-        };
-        tasks.spawn(queue::work(db.clone(), config.clone(), queue, concurrency, shutdown.clone(), handler));
+        let handler = move |job, attempt| run(context.clone(), job, attempt);
+        let (db, config, shutdown) = (self.db.clone(), self.config.clone(), self.shutdown.clone());
+        self.tasks.spawn(queue::work(db, config, queue, concurrency, shutdown, handler));
     }
-    Ok(())
 }
 
-fn start_processor(
-    tasks: &mut JoinSet<()>,
-    db: &PgPool,
-    clock: &Clock,
-    environment: &Environment,
-    config: &QueueConfig,
-    shutdown: &CancellationToken,
-) -> anyhow::Result<()> {
-    let context = digitallz_processor::Context { db: db.clone(), clock: clock.clone() };
-    let handler = move |job, attempt| {
-        let context = context.clone();
-        async move {
-            match job {
-                Job::ProcessPayload(job) => digitallz_processor::process::run(&context, &attempt, job).await,
-                other => Err(not_served(&other)),
-            }
-        }
-    };
-    let concurrency = environment.process_concurrency()?;
-    tasks.spawn(queue::work(db.clone(), config.clone(), Queue::Process, concurrency, shutdown.clone(), handler));
-    Ok(())
+async fn collect(context: digitallz_collector::Context, job: Job, attempt: Attempt) -> Result<(), Failure> {
+    match job {
+        Job::PlanCrawl(job) => digitallz_collector::plan::run(&context, &attempt, job).await,
+        Job::FetchPage(job) => digitallz_collector::fetch::run(&context, &attempt, job).await,
+        other => Err(not_served(&other)),
+    }
 }
 
-fn start_scorer(
-    tasks: &mut JoinSet<()>,
-    db: &PgPool,
-    clock: &Clock,
-    config: &QueueConfig,
-    shutdown: &CancellationToken,
-) {
-    let context = digitallz_scorer::Context { db: db.clone(), clock: clock.clone() };
-    let handler = move |job, attempt| {
-        let context = context.clone();
-        async move {
-            match job {
-                Job::TrainModels(job) => digitallz_scorer::train::run(&context, &attempt, job).await,
-                Job::ScoreKeywords(job) => digitallz_scorer::score::run(&context, &attempt, job).await,
-                other => Err(not_served(&other)),
-            }
-        }
-    };
-    tasks.spawn(queue::work(db.clone(), config.clone(), Queue::Score, 1, shutdown.clone(), handler));
+async fn process(context: digitallz_processor::Context, job: Job, attempt: Attempt) -> Result<(), Failure> {
+    match job {
+        Job::ProcessPayload(job) => digitallz_processor::process::run(&context, &attempt, job).await,
+        other => Err(not_served(&other)),
+    }
+}
+
+async fn score(context: digitallz_scorer::Context, job: Job, attempt: Attempt) -> Result<(), Failure> {
+    match job {
+        Job::TrainModels(job) => digitallz_scorer::train::run(&context, &attempt, job).await,
+        Job::ScoreKeywords(job) => digitallz_scorer::score::run(&context, &attempt, job).await,
+        other => Err(not_served(&other)),
+    }
 }
 
 /// A job in a queue that does not carry its kind comes from a newer or broken program.
-fn not_served(job: &Job) -> digitallz_common::failure::Failure {
-    digitallz_common::failure::Failure::GiveUp { cause: format!("no worker of this queue runs {}", job.name()) }
+fn not_served(job: &Job) -> Failure {
+    Failure::GiveUp { cause: format!("no worker of this queue runs {}", job.name()) }
 }
