@@ -197,6 +197,8 @@ fn the_key_of_a_fetch_job_tells_pages_apart() {
             site: Site::new(Marketplace::Ebay, "US").unwrap(),
             resource: Resource::ItemSearch,
             keyword_id: Some(1),
+            keyword_ids: Vec::new(),
+            then: Vec::new(),
             page_number,
             cursor: cursor.map(str::to_owned),
             scheduled_for: chrono::DateTime::UNIX_EPOCH,

@@ -12,7 +12,7 @@ use digitallz_common::secret::Secret;
 use rand::Rng;
 
 use crate::Context;
-use crate::exchange::{Answer, Expects, Request, open_url};
+use crate::exchange::{Answer, Expects, Request, TokenKind, open_url};
 use crate::http::{Http, HttpError};
 use crate::limiter::Wait;
 use crate::marketplaces::adapter::{AnswerError, Question, Step};
@@ -91,8 +91,8 @@ impl Asking<'_> {
             let adapter = &self.channel.adapter;
             let mut request = adapter.request(&question).map_err(Failure::give_up)?;
             let mut token = None;
-            if request.needs_token {
-                let issued = self.token().await?;
+            if let Some(kind) = request.token {
+                let issued = self.token(kind).await?;
                 request = adapter.authorize(request, &issued);
                 token = Some(issued);
             }
@@ -116,12 +116,12 @@ impl Asking<'_> {
     }
 
     /// Returns the access token, a fresh one if need be; only one job at a time fetches it.
-    async fn token(&self) -> Result<Secret, Failure> {
+    async fn token(&self, kind: TokenKind) -> Result<Secret, Failure> {
         let mut slot = self.channel.tokens.open().await;
         if let Some(token) = slot.current() {
             return Ok(token);
         }
-        let Some(request) = self.channel.adapter.token_request() else {
+        let Some(request) = self.channel.adapter.token_request(kind) else {
             return Err(Failure::GiveUp { cause: format!("{} issues no tokens", self.marketplace()) });
         };
         let answer = self.send(&request).await?;

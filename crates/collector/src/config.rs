@@ -1,7 +1,9 @@
 //! How the collectors are configured: credentials, addresses, limits and depth, per marketplace.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::raw_payload;
 use digitallz_common::secret::Secret;
 use url::Url;
@@ -18,6 +20,8 @@ pub struct CollectorConfig {
     pub etsy: Option<EtsyConfig>,
     /// eBay, by the Buy APIs.
     pub ebay: Option<EbayConfig>,
+    /// The kinds of data that are asked for, where they are not the defaults.
+    pub resources: BTreeMap<Marketplace, Vec<Resource>>,
     /// What holds for every request.
     pub http: HttpConfig,
 }

@@ -48,8 +48,10 @@ pub struct Request {
     pub body: Option<(&'static str, Text)>,
     /// What is expected in return.
     pub expects: Expects,
-    /// Whether an access token belongs to it.
-    pub needs_token: bool,
+    /// The access token that belongs to it, if one does.
+    pub token: Option<TokenKind>,
+    /// The part of the marketplace that counts it by itself, such as a region; empty where there are none.
+    pub partition: &'static str,
 }
 
 /// The methods in use.
@@ -67,6 +69,34 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+        }
+    }
+}
+
+/// What an access token stands for. Each kind is granted, cached and refused by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenKind {
+    /// The application, or the seller it works for.
+    Main,
+    /// The advertiser (Amazon Ads).
+    Advertiser,
+    /// The application with the scope of Marketplace Insights (eBay).
+    Insights,
+    /// The user whose campaigns are read (eBay Marketing).
+    User,
+}
+
+impl TokenKind {
+    /// All kinds.
+    pub const ALL: [TokenKind; 4] = [TokenKind::Main, TokenKind::Advertiser, TokenKind::Insights, TokenKind::User];
+
+    /// Returns the name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            TokenKind::Main => "main",
+            TokenKind::Advertiser => "advertiser",
+            TokenKind::Insights => "insights",
+            TokenKind::User => "user",
         }
     }
 }
@@ -109,7 +139,8 @@ impl Request {
             headers: Vec::new(),
             body: None,
             expects: Expects::Json,
-            needs_token: false,
+            token: None,
+            partition: "",
         }
     }
 

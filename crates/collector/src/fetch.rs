@@ -1,18 +1,15 @@
 //! Fetches one page: asks the marketplace, keeps the answer, and enqueues what follows from it.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{FetchPage, Job, ProcessPayload};
 use digitallz_common::keyword;
-use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt};
 use digitallz_common::raw_payload;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 use crate::Context;
 use crate::ask::{Asking, Exchange, Stop};
-use crate::marketplaces::Channel;
 use crate::marketplaces::adapter::{NextFetch, Question, Step};
 
 /// Version under which the collector itself quarantines: it reads nothing, so it has none.
@@ -24,7 +21,6 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(),
     let Some(question) = load(ctx, &request_key, job).await? else { return Ok(()) };
     let site = question.job.site.clone();
     let channel = ctx.marketplaces.channel(site.marketplace).map_err(Failure::give_up)?;
-    count_earlier_requests(ctx, channel, site.marketplace).await?;
 
     let asking = Asking { ctx, attempt, channel, http: ctx.marketplaces.http() };
     let (exchange, step) = match asking.ask(question).await {
@@ -79,25 +75,15 @@ async fn load(ctx: &Context, request_key: &str, job: FetchPage) -> Result<Option
             Err(error) => return Err(error.into()),
         },
     };
+    let keyword_texts = keyword::texts(&mut connection, &job.keyword_ids).await?;
     let cursor = job.cursor.clone();
-    Ok(Some(Question { job, keyword_text, cursor }))
-}
-
-/// Counts, once per process, what earlier processes asked within the last day against the daily budgets.
-async fn count_earlier_requests(ctx: &Context, channel: &Channel, marketplace: Marketplace) -> Result<(), Failure> {
-    let count = async {
-        let since = ctx.clock.now() - TimeDelta::days(1);
-        let per_hour = answers_per_hour(&ctx.db, marketplace, since).await?;
-        channel.limiter.count_earlier(channel.adapter.counted_operations(), &per_hour);
-        Ok::<(), sqlx::Error>(())
-    };
-    channel.earlier_requests.get_or_try_init(|| count).await?;
-    Ok(())
+    Ok(Some(Question { job, keyword_text, keyword_texts, cursor }))
 }
 
 /// Makes the job that follows from an answer.
 fn follow(job: &FetchPage, next: NextFetch) -> FetchPage {
-    FetchPage { resource: next.resource, page_number: next.page_number, cursor: next.cursor, ..job.clone() }
+    let then = if next.resource == job.resource { job.then.clone() } else { Vec::new() };
+    FetchPage { resource: next.resource, page_number: next.page_number, cursor: next.cursor, then, ..job.clone() }
 }
 
 /// Keeps an answer that cannot be one, so that a person can see what came.
@@ -129,23 +115,4 @@ async fn is_stored(connection: &mut PgConnection, request_key: &str) -> Result<b
     )
     .fetch_one(connection)
     .await
-}
-
-/// Returns how many answers came in each hour since 1970, from the given moment on.
-async fn answers_per_hour(
-    db: &PgPool,
-    marketplace: Marketplace,
-    since: DateTime<Utc>,
-) -> Result<Vec<(i64, u32)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select floor(extract(epoch from fetched_at) / 3600)::bigint as "hour!", count(*) as "answers!"
-           from raw.payloads
-           where marketplace = $1 and fetched_at >= $2 and job_id is not null
-           group by 1"#,
-        marketplace.name(),
-        since,
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.hour, u32::try_from(row.answers).unwrap_or(u32::MAX))).collect())
 }

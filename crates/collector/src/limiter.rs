@@ -113,17 +113,6 @@ impl<C: Clock + Clone> Limiter<C> {
         periods.max().unwrap_or_default()
     }
 
-    /// Counts requests of an earlier process against the daily budgets: the number per hour since 1970.
-    pub fn count_earlier(&self, operations: &[&str], requests_per_hour: &[(i64, u32)]) {
-        for (name, bucket) in &self.buckets {
-            if let Some(day) = bucket.state().day.as_mut().filter(|_| operations.contains(&name.as_str())) {
-                for (hour, requests) in requests_per_hour {
-                    *day.requests_by_hour.entry(*hour).or_default() += requests;
-                }
-            }
-        }
-    }
-
     fn buckets_of(&self, operation: &str) -> impl Iterator<Item = (&str, &Bucket<C>)> {
         let names = [Limits::ANY, operation];
         names
@@ -333,17 +322,6 @@ mod tests {
         clock.advance(Duration::from_secs(30));
         assert!(limiter.check(OPERATION, at(0)).is_ok());
         assert!(limiter.check("unlimited", at(0)).is_ok());
-    }
-
-    #[test]
-    fn requests_of_an_earlier_process_count() {
-        let (limiter, _) = limiter("search=10:10:5");
-        limiter.count_earlier(&[OPERATION], &[(100, 4)]);
-        let now = at(101 * HOUR_S);
-        assert!(limiter.check(OPERATION, now).is_ok());
-        let wait = limiter.check(OPERATION, now).unwrap_err();
-        assert_eq!((wait.reason, wait.delay), ("requests per day", WAIT_MAX));
-        assert!(limiter.check(OPERATION, at(125 * HOUR_S)).is_ok());
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{FetchPage, Job, PlanCrawl};
-use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::marketplace::{Marketplace, Resource, Site, Subject};
 use digitallz_common::queue::{self, Attempt};
 use sqlx::PgConnection;
 use tracing::{info, warn};
@@ -32,7 +32,8 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PlanCrawl) -> Result<(),
             "crawl run {crawl_run_id} selects keywords that are not of {site}");
     }
 
-    let fetches = plan(crawl_run_id, &site, &keyword_ids, run.scheduled_for);
+    let resources = ctx.marketplaces.resources(marketplace);
+    let fetches = plan(crawl_run_id, &site, resources, &keyword_ids, run.scheduled_for);
     let fetch_count = fetches.len();
     for fetch in fetches {
         queue::enqueue(&mut tx, &Job::FetchPage(fetch), run.priority).await?;
@@ -47,26 +48,37 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PlanCrawl) -> Result<(),
 }
 
 /// Lists the first fetches of a run; their successors follow from the answers.
-fn plan(crawl_run_id: Uuid, site: &Site, keyword_ids: &[i64], scheduled_for: DateTime<Utc>) -> Vec<FetchPage> {
-    let resources = site.marketplace.planned_resources();
-    let fetch = |resource, keyword_id| FetchPage {
+fn plan(
+    crawl_run_id: Uuid,
+    site: &Site,
+    resources: &[Resource],
+    keyword_ids: &[i64],
+    scheduled_for: DateTime<Utc>,
+) -> Vec<FetchPage> {
+    let fetch = |resource: Resource, keyword_id| FetchPage {
         crawl_run_id,
         site: site.clone(),
         resource,
         keyword_id,
+        keyword_ids: Vec::new(),
+        then: resources.iter().copied().filter(|next| next.follows() == Some(resource)).collect(),
         page_number: 1,
         cursor: None,
         scheduled_for,
     };
     let mut fetches = Vec::new();
-    // A report about the whole market is of no use to a run without keywords.
-    if !keyword_ids.is_empty() {
-        let per_market = resources.iter().filter(|resource| !resource.is_per_keyword());
-        fetches.extend(per_market.map(|resource| fetch(*resource, None)));
-    }
-    for keyword_id in keyword_ids {
-        let per_keyword = resources.iter().filter(|resource| resource.is_per_keyword());
-        fetches.extend(per_keyword.map(|resource| fetch(*resource, Some(*keyword_id))));
+    for resource in resources.iter().copied().filter(|resource| resource.follows().is_none()) {
+        match resource.subject() {
+            // What is about the whole market is of no use to a run without keywords.
+            Subject::Market if keyword_ids.is_empty() => {}
+            Subject::Market => fetches.push(fetch(resource, None)),
+            Subject::Keyword => fetches.extend(keyword_ids.iter().map(|keyword_id| fetch(resource, Some(*keyword_id)))),
+            Subject::KeywordBatch { keywords_max } => {
+                for (page_number, batch) in (1..).zip(keyword_ids.chunks(keywords_max)) {
+                    fetches.push(FetchPage { keyword_ids: batch.to_vec(), page_number, ..fetch(resource, None) });
+                }
+            }
+        }
     }
     fetches
 }
@@ -129,32 +141,45 @@ async fn mark_planned(
 
 #[cfg(test)]
 mod tests {
-    use digitallz_common::marketplace::Resource;
-
     use super::*;
 
-    fn planned(marketplace: Marketplace, keyword_ids: &[i64]) -> Vec<(Resource, Option<i64>)> {
-        let site = Site::new(marketplace, "US").unwrap();
-        let scheduled_for = "2025-06-11T05:00:00Z".parse().unwrap();
-        let fetches = plan(Uuid::nil(), &site, keyword_ids, scheduled_for);
-        fetches.into_iter().map(|fetch| (fetch.resource, fetch.keyword_id)).collect()
+    fn planned(resources: &[Resource], keyword_ids: &[i64]) -> Vec<FetchPage> {
+        let site = Site::new(resources[0].marketplace(), "US").unwrap();
+        plan(Uuid::nil(), &site, resources, keyword_ids, "2025-06-11T05:00:00Z".parse().unwrap())
     }
 
     #[test]
     fn the_report_is_fetched_once_and_the_rest_per_keyword() {
+        let fetches = planned(Marketplace::Amazon.default_resources(), &[4, 5]);
+        let asked: Vec<_> = fetches.iter().map(|fetch| (fetch.resource, fetch.keyword_id)).collect();
         assert_eq!(
-            planned(Marketplace::Amazon, &[4, 5]),
+            asked,
             [
-                (Resource::SearchTermsReport, None),
                 (Resource::CatalogSearch, Some(4)),
                 (Resource::CatalogSearch, Some(5)),
+                (Resource::SearchTermsReport, None),
             ]
         );
-        assert_eq!(planned(Marketplace::Etsy, &[4]), [(Resource::ListingSearch, Some(4))]);
+    }
+
+    #[test]
+    fn what_follows_from_an_answer_is_named_and_not_planned() {
+        let fetches = planned(Marketplace::Etsy.default_resources(), &[4]);
+        assert_eq!(fetches.len(), 1);
+        assert_eq!((fetches[0].resource, &fetches[0].then[..]), (Resource::ListingSearch, &[Resource::ListingBatch][..]));
+    }
+
+    #[test]
+    fn keywords_share_requests_where_they_can() {
+        let keyword_ids: Vec<i64> = (1..=250).collect();
+        let fetches = planned(&[Resource::KeywordBids], &keyword_ids);
+        let sizes: Vec<usize> = fetches.iter().map(|fetch| fetch.keyword_ids.len()).collect();
+        assert_eq!(sizes, [100, 100, 50]);
+        assert_eq!(fetches[2].page_number, 3);
     }
 
     #[test]
     fn a_run_without_keywords_fetches_nothing() {
-        assert_eq!(planned(Marketplace::Amazon, &[]), []);
+        assert!(planned(Marketplace::Amazon.default_resources(), &[]).is_empty());
     }
 }

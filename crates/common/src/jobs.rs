@@ -38,9 +38,15 @@ pub struct FetchPage {
     pub site: Site,
     /// What to ask for.
     pub resource: Resource,
-    /// The keyword to ask for; absent when the resource is about the whole market.
+    /// The keyword to ask for; absent when the resource is about many or about the whole market.
     pub keyword_id: Option<i64>,
-    /// Page within the run and resource, from 1.
+    /// The keywords to ask for, where one request is about many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyword_ids: Vec<i64>,
+    /// The resources that are to be asked for next, where the answer tells of what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub then: Vec<Resource>,
+    /// Page within the run and resource, from 1; where one request is about many keywords, the number of the request.
     pub page_number: i32,
     /// Where to continue, in the words of the marketplace's adapter; absent at the start.
     pub cursor: Option<String>,

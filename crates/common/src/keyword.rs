@@ -119,6 +119,21 @@ pub async fn text(connection: &mut PgConnection, keyword_id: i64) -> Result<Stri
         .await
 }
 
+/// Returns the normalised texts of keywords, in the order of their identifiers as given; unknown ones are left out.
+pub async fn texts(connection: &mut PgConnection, keyword_ids: &[i64]) -> Result<Vec<String>, sqlx::Error> {
+    if keyword_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_scalar!(
+        "select keyword_text from core.keywords
+         join unnest($1::bigint[]) with ordinality as wanted (keyword_id, place) using (keyword_id)
+         order by place",
+        keyword_ids
+    )
+    .fetch_all(connection)
+    .await
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

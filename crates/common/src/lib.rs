@@ -10,4 +10,5 @@ pub mod observation;
 pub mod queue;
 pub mod raw_payload;
 pub mod secret;
+pub mod source_policy;
 pub mod week;

@@ -41,13 +41,18 @@ impl Marketplace {
         }
     }
 
-    /// Returns the kinds of data a crawl run asks for, each once per keyword or once per market.
-    pub fn planned_resources(self) -> &'static [Resource] {
+    /// Returns the kinds of data that are asked for unless the settings or a schedule say otherwise.
+    pub fn default_resources(self) -> &'static [Resource] {
         match self {
             Marketplace::Amazon => &[Resource::CatalogSearch, Resource::SearchTermsReport],
-            Marketplace::Etsy => &[Resource::ListingSearch],
-            Marketplace::Ebay => &[Resource::ItemSearch],
+            Marketplace::Etsy => &[Resource::ListingSearch, Resource::ListingBatch],
+            Marketplace::Ebay => &[Resource::ItemSearch, Resource::ItemDetails],
         }
+    }
+
+    /// Returns every kind of data it offers.
+    pub fn resources(self) -> impl Iterator<Item = Resource> {
+        Resource::ALL.into_iter().filter(move |resource| resource.marketplace() == self)
     }
 }
 
@@ -111,40 +116,123 @@ impl fmt::Display for Site {
 pub enum Resource {
     /// Amazon: `searchCatalogItems` by keyword.
     CatalogSearch,
+    /// Amazon: `getCompetitiveSummary` for the listings of a catalog search.
+    CompetitivePricing,
     /// Amazon: the Brand Analytics search terms report of one week, all search terms of a market.
     SearchTermsReport,
+    /// Amazon: the Brand Analytics search query performance report of one week, for the user's own listings.
+    SearchQueryReport,
+    /// Amazon Ads: suggested bids for up to a hundred keywords.
+    KeywordBids,
     /// Etsy: `findAllListingsActive` by keyword, sorted by score.
     ListingSearch,
     /// Etsy: `getListingsByListingIds` for the listings of one search, which carries the views.
     ListingBatch,
+    /// Etsy: `getShop` of the shops of the first listings of a search.
+    Shop,
+    /// Etsy: `getReviewsByListing` of the first listings of a search.
+    ListingReviews,
     /// eBay: Browse `item_summary/search` with refinements.
     ItemSearch,
+    /// eBay: Browse `getItems` for the first items of a search, which carries the sold counts.
+    ItemDetails,
+    /// eBay: Taxonomy `get_category_suggestions` by keyword.
+    CategorySuggestions,
+    /// eBay: Marketplace Insights `item_sales/search` by keyword.
+    ItemSales,
+    /// eBay: Marketing `suggest_bids` for up to a hundred keywords.
+    SuggestedBids,
+}
+
+/// What one answer of a resource is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// One keyword.
+    Keyword,
+    /// As many keywords as fit into a request.
+    KeywordBatch {
+        /// How many fit.
+        keywords_max: usize,
+    },
+    /// All of a market.
+    Market,
 }
 
 impl Resource {
     /// All resources.
-    pub const ALL: [Resource; 5] = [
+    pub const ALL: [Resource; 14] = [
         Resource::CatalogSearch,
+        Resource::CompetitivePricing,
         Resource::SearchTermsReport,
+        Resource::SearchQueryReport,
+        Resource::KeywordBids,
         Resource::ListingSearch,
         Resource::ListingBatch,
+        Resource::Shop,
+        Resource::ListingReviews,
         Resource::ItemSearch,
+        Resource::ItemDetails,
+        Resource::CategorySuggestions,
+        Resource::ItemSales,
+        Resource::SuggestedBids,
     ];
 
-    /// Returns the name used in tables and messages.
+    /// Returns the name used in tables, settings and messages.
     pub fn name(self) -> &'static str {
         match self {
             Resource::CatalogSearch => "catalog_search",
+            Resource::CompetitivePricing => "competitive_pricing",
             Resource::SearchTermsReport => "search_terms_report",
+            Resource::SearchQueryReport => "search_query_report",
+            Resource::KeywordBids => "keyword_bids",
             Resource::ListingSearch => "listing_search",
             Resource::ListingBatch => "listing_batch",
+            Resource::Shop => "shop",
+            Resource::ListingReviews => "listing_reviews",
             Resource::ItemSearch => "item_search",
+            Resource::ItemDetails => "item_details",
+            Resource::CategorySuggestions => "category_suggestions",
+            Resource::ItemSales => "item_sales",
+            Resource::SuggestedBids => "suggested_bids",
         }
     }
 
-    /// Tells whether one answer is about one keyword; otherwise it is about a whole market.
-    pub fn is_per_keyword(self) -> bool {
-        self != Resource::SearchTermsReport
+    /// Returns the marketplace that offers it.
+    pub fn marketplace(self) -> Marketplace {
+        match self {
+            Resource::CatalogSearch
+            | Resource::CompetitivePricing
+            | Resource::SearchTermsReport
+            | Resource::SearchQueryReport
+            | Resource::KeywordBids => Marketplace::Amazon,
+            Resource::ListingSearch | Resource::ListingBatch | Resource::Shop | Resource::ListingReviews => {
+                Marketplace::Etsy
+            }
+            Resource::ItemSearch
+            | Resource::ItemDetails
+            | Resource::CategorySuggestions
+            | Resource::ItemSales
+            | Resource::SuggestedBids => Marketplace::Ebay,
+        }
+    }
+
+    /// Tells what one answer is about.
+    pub fn subject(self) -> Subject {
+        match self {
+            Resource::SearchTermsReport | Resource::SearchQueryReport => Subject::Market,
+            Resource::KeywordBids | Resource::SuggestedBids => Subject::KeywordBatch { keywords_max: 100 },
+            _ => Subject::Keyword,
+        }
+    }
+
+    /// Returns the resource from whose answer it follows; none for those that a plan begins with.
+    pub fn follows(self) -> Option<Resource> {
+        match self {
+            Resource::CompetitivePricing => Some(Resource::CatalogSearch),
+            Resource::ListingBatch | Resource::Shop | Resource::ListingReviews => Some(Resource::ListingSearch),
+            Resource::ItemDetails => Some(Resource::ItemSearch),
+            _ => None,
+        }
     }
 }
 

@@ -152,14 +152,15 @@ pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<R
     .map_err(|source| RawPayloadError::Database { raw_payload_id, source })?;
 
     let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
+    let stored = row.body.ok_or_else(|| damaged("its body is not here".to_owned()))?;
     let body = match row.body_encoding.as_str() {
-        "identity" => row.body,
+        "identity" => stored,
         _ => {
             let size = usize::try_from(row.body_size_bytes).unwrap_or(usize::MAX);
             if size > MAX_BODY_BYTES {
                 return Err(damaged(format!("it claims {size} bytes")));
             }
-            zstd::bulk::decompress(&row.body, size).map_err(|error| damaged(error.to_string()))?
+            zstd::bulk::decompress(&stored, size).map_err(|error| damaged(error.to_string()))?
         }
     };
     let content_sha256: [u8; 32] = Sha256::digest(&body).into();

@@ -2,6 +2,7 @@
 
 use digitallz_common::failure::{self, Failure};
 use digitallz_common::jobs::ProcessPayload;
+use digitallz_common::marketplace::Subject;
 use digitallz_common::queue::Attempt;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
 use tracing::{debug, warn};
@@ -21,7 +22,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         return Ok(());
     }
     let payload = raw_payload::get(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
-    let tracked = match payload.resource.is_per_keyword() {
+    let tracked = match payload.resource.subject() == Subject::Keyword {
         true => TrackedKeywords::default(),
         false => store::tracked_keywords(&mut connection, &payload.site).await?,
     };
@@ -59,7 +60,7 @@ async fn think(
     payload: RawPayload,
     tracked: TrackedKeywords,
 ) -> Result<(RawPayload, Result<Reading, ReadError>), Failure> {
-    if payload.resource.is_per_keyword() {
+    if payload.resource.subject() == Subject::Keyword {
         let outcome = marketplaces::read(&payload, &tracked);
         return Ok((payload, outcome));
     }

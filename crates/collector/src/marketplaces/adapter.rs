@@ -8,20 +8,24 @@ use digitallz_common::secret::Secret;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Answer, Request, TokenKind};
 use crate::limiter::StatedLimit;
 use crate::token::IssuedToken;
 
 /// How one marketplace is asked and understood.
 pub trait Adapter: Send + Sync {
-    /// Returns the request that issues an access token, where the marketplace wants one.
-    fn token_request(&self) -> Option<Request>;
+    /// Returns the request that issues an access token; none where the marketplace has no such tokens or the settings
+    /// do not suffice.
+    fn token_request(&self, kind: TokenKind) -> Option<Request>;
 
     /// Reads the answer to it.
     fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError>;
 
-    /// Puts an access token on a request.
+    /// Puts an access token of the kind that [`Request::token`] names on a request.
     fn authorize(&self, request: Request, token: &Secret) -> Request;
+
+    /// Returns the scopes against whose limits an operation counts, the widest first; each is a key of the limits.
+    fn scopes(&self, operation: &'static str) -> &'static [&'static str];
 
     /// Makes the request a question stands for.
     fn request(&self, question: &Question) -> Result<Request, QuestionError>;
@@ -31,9 +35,6 @@ pub trait Adapter: Send + Sync {
 
     /// Returns what an answer says about limits.
     fn stated_limit(&self, answer: &Answer) -> StatedLimit;
-
-    /// Returns the operations whose requests leave a stored answer, for counting those of earlier processes.
-    fn counted_operations(&self) -> &'static [&'static str];
 }
 
 /// What is asked: a job, and within it the place to continue.
@@ -43,6 +44,8 @@ pub struct Question {
     pub job: FetchPage,
     /// The keyword, normalised.
     pub keyword_text: Option<String>,
+    /// The keywords, normalised, where one request is about many.
+    pub keyword_texts: Vec<String>,
     /// Where to continue: the job's cursor, or that of [`Step::Ask`].
     pub cursor: Option<String>,
 }

@@ -12,11 +12,11 @@ pub mod ebay;
 pub mod etsy;
 mod oauth;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use digitallz_common::marketplace::Marketplace;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::secret::Secret;
-use tokio::sync::OnceCell;
 
 use crate::config::CollectorConfig;
 use crate::http::{Http, HttpError};
@@ -28,6 +28,7 @@ use adapter::Adapter;
 /// The marketplaces of one process, with their connections, limits and tokens.
 pub struct Marketplaces {
     http: Http,
+    resources: BTreeMap<Marketplace, Vec<Resource>>,
     amazon: Result<Channel, MissingSettings>,
     etsy: Result<Channel, MissingSettings>,
     ebay: Result<Channel, MissingSettings>,
@@ -47,8 +48,6 @@ pub(crate) struct Channel {
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) limiter: Limiter,
     pub(crate) tokens: TokenCache,
-    /// Set once the requests of earlier processes are counted.
-    pub(crate) earlier_requests: OnceCell<()>,
 }
 
 impl Marketplaces {
@@ -56,6 +55,7 @@ impl Marketplaces {
     pub fn new(config: &CollectorConfig) -> Result<Marketplaces, HttpError> {
         Ok(Marketplaces {
             http: Http::new(&config.http)?,
+            resources: config.resources.clone(),
             amazon: channel(Marketplace::Amazon, config.amazon.as_ref(), |config| {
                 (amazon::missing_settings(config), Arc::new(amazon::Amazon::new(config.clone())), &config.limits)
             }),
@@ -82,6 +82,11 @@ impl Marketplaces {
         channel.as_ref().map_err(MissingSettings::clone)
     }
 
+    /// Returns the kinds of data that a crawl run asks a marketplace for unless it names others.
+    pub fn resources(&self, marketplace: Marketplace) -> &[Resource] {
+        self.resources.get(&marketplace).map_or(marketplace.default_resources(), Vec::as_slice)
+    }
+
     pub(crate) fn http(&self) -> &Http {
         &self.http
     }
@@ -104,7 +109,6 @@ fn channel<Config>(
         adapter,
         limiter: Limiter::new(limits),
         tokens: TokenCache::default(),
-        earlier_requests: OnceCell::new(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use digitallz_common::jobs::{Job, PlanCrawl};
 use digitallz_common::keyword::{self, Keyword};
-use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::marketplace::{Marketplace, Site, Subject};
 use digitallz_common::queue;
 use serde::Serialize;
 use serde_json::json;
@@ -173,8 +173,13 @@ fn chosen_keywords(site: &Site, texts: &[String], file: Option<&Path>) -> anyhow
 
 /// Questions that are certain when a run is planned; pages and steps that follow from answers come on top.
 fn planned_question_count(marketplace: Marketplace, keyword_count: usize) -> usize {
-    let resources = marketplace.planned_resources();
-    resources.iter().map(|resource| if resource.is_per_keyword() { keyword_count } else { 1 }).sum()
+    let planned = marketplace.default_resources().iter().filter(|resource| resource.follows().is_none());
+    let questions = planned.map(|resource| match resource.subject() {
+        Subject::Keyword => keyword_count,
+        Subject::KeywordBatch { keywords_max } => keyword_count.div_ceil(keywords_max),
+        Subject::Market => 1,
+    });
+    questions.sum()
 }
 
 async fn active_keyword_count(db: &PgPool, site: &Site) -> anyhow::Result<usize> {

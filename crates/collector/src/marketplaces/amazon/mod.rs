@@ -15,7 +15,7 @@ use url::Url;
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::{empty_settings, oauth};
 use crate::config::AmazonConfig;
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Answer, Request, TokenKind};
 use crate::limiter::StatedLimit;
 use crate::limits::Limits;
 use crate::token::IssuedToken;
@@ -35,6 +35,16 @@ pub const OPERATIONS: [&str; 7] = [
     "getReport",
     "getReportDocument",
     "downloadDocument",
+];
+
+/// Every operation has a limit of its own.
+const SCOPES: [&[&str]; 6] = [
+    &["searchCatalogItems"],
+    &["createReport"],
+    &["getReport"],
+    &["getReportDocument"],
+    &["lwaToken"],
+    &["downloadDocument"],
 ];
 
 pub(crate) const SETTINGS: [&str; 3] =
@@ -129,8 +139,8 @@ impl Amazon {
 }
 
 impl Adapter for Amazon {
-    fn token_request(&self) -> Option<Request> {
-        Some(auth::token_request(&self.config))
+    fn token_request(&self, kind: TokenKind) -> Option<Request> {
+        (kind == TokenKind::Main).then(|| auth::token_request(&self.config))
     }
 
     fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError> {
@@ -154,8 +164,9 @@ impl Adapter for Amazon {
         StatedLimit { per_second, per_day: None }
     }
 
-    fn counted_operations(&self) -> &'static [&'static str] {
-        &["searchCatalogItems"]
+    fn scopes(&self, operation: &'static str) -> &'static [&'static str] {
+        let position = SCOPES.iter().position(|scopes| scopes[0] == operation);
+        position.map_or(&[], |position| SCOPES[position])
     }
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{Amazon, MARKETS, Region};
-use crate::exchange::{Expects, Request, Text};
+use crate::exchange::{Expects, Request, Text, TokenKind};
 use crate::marketplaces::adapter::{Question, QuestionError, address, searchable};
 
 /// Path of the catalog search.
@@ -108,7 +108,7 @@ impl Amazon {
             },
             other => return Err(QuestionError::NotOffered(other)),
         };
-        Ok(Request { needs_token: true, ..request })
+        Ok(Request { token: Some(TokenKind::Main), ..request })
     }
 
     fn catalog_search(&self, question: &Question, base: &Url, marketplace_id: &str) -> Result<Request, QuestionError> {
@@ -203,11 +203,14 @@ pub(super) mod tests {
                 site: Site::new(Marketplace::Amazon, market).unwrap(),
                 resource,
                 keyword_id: keyword.map(|_| 1),
+                keyword_ids: Vec::new(),
+                then: Vec::new(),
                 page_number: 1,
                 cursor: cursor.map(str::to_owned),
                 scheduled_for,
             },
             keyword_text: keyword.map(str::to_owned),
+            keyword_texts: Vec::new(),
             cursor: cursor.map(str::to_owned),
         }
     }
@@ -220,7 +223,7 @@ pub(super) mod tests {
             "https://sellingpartnerapi-eu.amazon.com/catalog/2022-04-01/items?keywords=hut+rot\
              &marketplaceIds=A1PA6795UKMFR9&includedData=summaries%2CsalesRanks%2Cclassifications&pageSize=20"
         );
-        assert!(request.needs_token);
+        assert!(request.token.is_some());
         let next = amazon().request_of(Resource::CatalogSearch, "DE", Some("hut"), Some("page:a=b"));
         assert!(next.url.as_str().ends_with("&pageToken=a%3Db"), "{}", next.url);
     }
@@ -247,7 +250,7 @@ pub(super) mod tests {
         let cursor = "document:amzn1.spdoc.1/..%2F https://store/x?signature=s";
         let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some(cursor));
         assert_eq!(request.url.as_str(), "https://store/x?signature=s");
-        assert!(!request.needs_token && request.expects == Expects::Document);
+        assert!(!request.token.is_some() && request.expects == Expects::Document);
 
         let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some("document:a/b"));
         assert_eq!(request.url.path(), "/reports/2021-06-30/documents/a%2Fb");

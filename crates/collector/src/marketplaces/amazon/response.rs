@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Read};
 
-use digitallz_common::marketplace::Resource;
+use digitallz_common::marketplace::{Resource, Subject};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -248,7 +248,7 @@ mod tests {
     use digitallz_common::secret::Secret;
 
     fn read(resource: Resource, cursor: Option<&str>, answer: &Answer) -> Result<Step, AnswerError> {
-        let keyword = resource.is_per_keyword().then_some("hat");
+        let keyword = (resource.subject() == Subject::Keyword).then_some("hat");
         amazon().read_answer(&question(resource, "US", keyword, cursor), answer)
     }
 

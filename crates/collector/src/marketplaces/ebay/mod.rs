@@ -14,7 +14,7 @@ use digitallz_common::secret::Secret;
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::{empty_settings, oauth};
 use crate::config::EbayConfig;
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Answer, Request, TokenKind};
 use crate::limiter::StatedLimit;
 use crate::limits::Limits;
 use crate::token::IssuedToken;
@@ -67,8 +67,8 @@ impl Ebay {
 }
 
 impl Adapter for Ebay {
-    fn token_request(&self) -> Option<Request> {
-        Some(auth::token_request(&self.config))
+    fn token_request(&self, kind: TokenKind) -> Option<Request> {
+        (kind == TokenKind::Main).then(|| auth::token_request(&self.config))
     }
 
     fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError> {
@@ -92,7 +92,10 @@ impl Adapter for Ebay {
         StatedLimit::default()
     }
 
-    fn counted_operations(&self) -> &'static [&'static str] {
-        &["itemSummarySearch", Limits::ANY]
+    fn scopes(&self, operation: &'static str) -> &'static [&'static str] {
+        match operation {
+            "oauthToken" => &["oauthToken"],
+            _ => &["browse"],
+        }
     }
 }

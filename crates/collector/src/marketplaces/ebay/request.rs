@@ -3,7 +3,7 @@
 use digitallz_common::marketplace::Resource;
 
 use super::{Ebay, MARKETPLACE_ID_PREFIX, OFFSET_MAX};
-use crate::exchange::{Request, Text};
+use crate::exchange::{Request, Text, TokenKind};
 use crate::marketplaces::adapter::{Question, QuestionError, address, searchable};
 
 /// Path of the search.
@@ -37,7 +37,7 @@ impl Ebay {
             .append_pair("fieldgroups", FIELD_GROUPS);
         let marketplace_id = format!("{MARKETPLACE_ID_PREFIX}{}", question.job.site.market);
         let request = Request::get("itemSummarySearch", url).header(MARKETPLACE_HEADER, Text::Open(marketplace_id));
-        Ok(Request { needs_token: true, ..request })
+        Ok(Request { token: Some(TokenKind::Main), ..request })
     }
 }
 
@@ -62,11 +62,14 @@ pub(super) mod tests {
                 site: Site::new(Marketplace::Ebay, "GB").unwrap(),
                 resource: Resource::ItemSearch,
                 keyword_id: Some(1),
+                keyword_ids: Vec::new(),
+                then: Vec::new(),
                 page_number,
                 cursor: cursor.map(str::to_owned),
                 scheduled_for: "2025-06-11T05:00:00Z".parse().unwrap(),
             },
             keyword_text: Some(keyword.to_owned()),
+            keyword_texts: Vec::new(),
             cursor: cursor.map(str::to_owned),
         }
     }

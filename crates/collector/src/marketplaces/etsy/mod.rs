@@ -16,7 +16,7 @@ use digitallz_common::secret::Secret;
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::empty_settings;
 use crate::config::EtsyConfig;
-use crate::exchange::{Answer, Request};
+use crate::exchange::{Answer, Request, TokenKind};
 use crate::limiter::StatedLimit;
 use crate::limits::Limits;
 use crate::token::IssuedToken;
@@ -61,7 +61,7 @@ impl Etsy {
 }
 
 impl Adapter for Etsy {
-    fn token_request(&self) -> Option<Request> {
+    fn token_request(&self, _kind: TokenKind) -> Option<Request> {
         None
     }
 
@@ -88,8 +88,8 @@ impl Adapter for Etsy {
         }
     }
 
-    fn counted_operations(&self) -> &'static [&'static str] {
-        &OPERATIONS
+    fn scopes(&self, _operation: &'static str) -> &'static [&'static str] {
+        &[Limits::ANY]
     }
 }
 

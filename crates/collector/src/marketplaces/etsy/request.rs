@@ -79,11 +79,14 @@ pub(super) mod tests {
                 site: Site::new(Marketplace::Etsy, "US").unwrap(),
                 resource,
                 keyword_id: Some(1),
+                keyword_ids: Vec::new(),
+                then: Vec::new(),
                 page_number: 1,
                 cursor: cursor.map(str::to_owned),
                 scheduled_for: "2025-06-11T05:00:00Z".parse().unwrap(),
             },
             keyword_text: Some("women's hat".to_owned()),
+            keyword_texts: Vec::new(),
             cursor: cursor.map(str::to_owned),
         }
     }
