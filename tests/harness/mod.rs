@@ -113,8 +113,9 @@ impl TestApp {
                     .to_owned(),
             ),
             ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000".to_owned()),
-            ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000".to_owned()),
+            ("DIGITALLZ_EBAY_LIMITS", "browse=1000:1000".to_owned()),
             ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
+            ("DIGITALLZ_BREAKER_FAILURES", "1000".to_owned()),
             ("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned()),
             ("DIGITALLZ_HEARTBEAT_SECONDS", "1".to_owned()),
         ]);

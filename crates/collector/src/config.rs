@@ -8,7 +8,7 @@ use digitallz_common::raw_payload;
 use digitallz_common::secret::Secret;
 use url::Url;
 
-pub use crate::limits::{Limit, Limits, LimitsError};
+pub use crate::limits::{Limits, LimitsError, Renewal, Window};
 pub use crate::marketplaces::{amazon, ebay, etsy};
 
 /// Everything the collectors are told. A marketplace that is absent has no credentials, and its jobs are given up.
@@ -22,8 +22,27 @@ pub struct CollectorConfig {
     pub ebay: Option<EbayConfig>,
     /// The kinds of data that are asked for, where they are not the defaults.
     pub resources: BTreeMap<Marketplace, Vec<Resource>>,
+    /// When a source that fails is left alone.
+    pub breaker: BreakerConfig,
+    /// A keyword that has results in every market; without one, a search that finds nothing is believed.
+    pub canary: Option<String>,
     /// What holds for every request.
     pub http: HttpConfig,
+}
+
+/// When a source that fails is left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerConfig {
+    /// Failures in a row after which nobody asks.
+    pub failures: u32,
+    /// For how long, the first time; doubled with each further time, an hour at most.
+    pub open_for: Duration,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> BreakerConfig {
+        BreakerConfig { failures: 10, open_for: Duration::from_secs(60) }
+    }
 }
 
 /// What holds for every HTTP request.

@@ -13,15 +13,18 @@ pub mod plan;
 pub mod recording;
 
 mod ask;
+mod canary;
 mod exchange;
+mod gate;
 mod http;
-mod limiter;
 mod limits;
 mod marketplaces;
+pub mod quota;
 mod token;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
@@ -42,6 +45,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// Returns the time of the world where it is not that of the database.
+    pub(crate) fn world(&self) -> Option<DateTime<Utc>> {
+        match self.clock {
+            Clock::System => None,
+            Clock::Manual(_) => Some(self.clock.now()),
+        }
+    }
+
     /// Makes the context of a process.
     pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
         Ok(Context { db, clock, marketplaces: Arc::new(Marketplaces::new(config)?) })

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use digitallz_collector::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
+use digitallz_collector::config::{AmazonConfig, BreakerConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
@@ -50,7 +50,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "DIGITALLZ_AMAZON_LIMITS",
         "",
-        "Limits that replace the contract's: operation=per_second:burst[:per_day], comma separated.",
+        "Limits that replace the contract's: scope=window, comma separated; see Limits in ARCHITECTURE.md.",
     ),
     plain("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "60", "Seconds between two looks at a report that is being made."),
     plain("DIGITALLZ_ETSY_BASE_URL", "https://openapi.etsy.com", "Address of the Etsy Open API."),
@@ -71,6 +71,17 @@ pub const SETTINGS: &[Setting] = &[
     plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
+    plain(
+        "DIGITALLZ_CANARY_KEYWORD",
+        "phone case",
+        "Keyword that has results in every market: it tells a marketplace that shows nothing from a keyword without results.",
+    ),
+    plain("DIGITALLZ_BREAKER_FAILURES", "10", "Failures of a source in a row after which nobody asks it for a while."),
+    plain(
+        "DIGITALLZ_BREAKER_SECONDS",
+        "60",
+        "For how long, the first time; doubled with each further time, an hour at most.",
+    ),
     plain(
         "DIGITALLZ_HEARTBEAT_SECONDS",
         "5",
@@ -217,7 +228,17 @@ impl Environment {
         ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
         self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
 
-        Ok(CollectorConfig { amazon: Some(amazon), etsy: Some(etsy), ebay: Some(ebay), ..CollectorConfig::default() })
+        Ok(CollectorConfig {
+            amazon: Some(amazon),
+            etsy: Some(etsy),
+            ebay: Some(ebay),
+            breaker: BreakerConfig {
+                failures: self.parse("DIGITALLZ_BREAKER_FAILURES")?,
+                open_for: self.seconds("DIGITALLZ_BREAKER_SECONDS")?,
+            },
+            canary: Some(self.text("DIGITALLZ_CANARY_KEYWORD")),
+            ..CollectorConfig::default()
+        })
     }
 
     /// Tells which settings a marketplace still needs before it can be asked.

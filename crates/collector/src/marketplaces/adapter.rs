@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::exchange::{Answer, Request, TokenKind};
-use crate::limiter::StatedLimit;
+use crate::quota::account::Statement;
 use crate::token::IssuedToken;
 
 /// How one marketplace is asked and understood.
@@ -33,8 +33,21 @@ pub trait Adapter: Send + Sync {
     /// Reads the answer to it.
     fn read(&self, question: &Question, answer: &Answer) -> Result<Step, AnswerError>;
 
-    /// Returns what an answer says about limits.
-    fn stated_limit(&self, answer: &Answer) -> StatedLimit;
+    /// Returns what an answer says about the narrowest of the scopes it counted against.
+    fn statements(&self, answer: &Answer) -> Vec<Statement>;
+
+    /// Returns the request that asks for the limits, where the marketplace says nothing of them in its answers.
+    fn limits_request(&self) -> Option<Request> {
+        None
+    }
+
+    /// Reads the answer to it: scopes and what is said of them.
+    fn read_limits(&self, _answer: &Answer) -> Result<Vec<(&'static str, Statement)>, AnswerError> {
+        Ok(Vec::new())
+    }
+
+    /// Tells whether a good answer to a search says that nothing matches.
+    fn found_nothing(&self, question: &Question, answer: &Answer) -> bool;
 }
 
 /// What is asked: a job, and within it the place to continue.
@@ -154,6 +167,22 @@ pub enum AnswerError {
     /// What was asked for went away meanwhile and may come back.
     #[error("{0}")]
     Lost(String),
+}
+
+impl AnswerError {
+    /// Tells whether the source is at fault and others who ask it will fare no better; not so when it refused one question.
+    pub fn is_of_the_source(&self) -> bool {
+        match self {
+            AnswerError::Unusable(_)
+            | AnswerError::Unavailable { .. }
+            | AnswerError::Unauthorized(_)
+            | AnswerError::Misconfigured(_) => true,
+            AnswerError::TooManyRequests { .. }
+            | AnswerError::Refused { .. }
+            | AnswerError::Failed(_)
+            | AnswerError::Lost(_) => false,
+        }
+    }
 }
 
 /// Sorts an answer by its status; nothing when it claims success. `describe` reads the marketplace's words.

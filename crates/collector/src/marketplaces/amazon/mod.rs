@@ -9,6 +9,7 @@ mod auth;
 pub(crate) mod request;
 mod response;
 
+use digitallz_common::marketplace::Resource;
 use digitallz_common::secret::Secret;
 use url::Url;
 
@@ -16,8 +17,8 @@ use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::{empty_settings, oauth};
 use crate::config::AmazonConfig;
 use crate::exchange::{Answer, Request, TokenKind};
-use crate::limiter::StatedLimit;
-use crate::limits::Limits;
+use crate::limits::{Limits, Window};
+use crate::quota::account::Statement;
 use crate::token::IssuedToken;
 
 /// Where access tokens are issued.
@@ -91,11 +92,11 @@ impl Region {
 /// Returns the published usage plans.
 pub fn limits() -> Limits {
     Limits::of(&OPERATIONS)
-        .with("lwaToken", 1.0, 5, None)
-        .with("searchCatalogItems", 2.0, 2, None)
-        .with("createReport", 0.0167, 15, None)
-        .with("getReport", 2.0, 15, None)
-        .with("getReportDocument", 0.0167, 15, None)
+        .with("lwaToken", Window::bucket(1.0, 5))
+        .with("searchCatalogItems", Window::bucket(2.0, 2))
+        .with("createReport", Window::bucket(0.0167, 15))
+        .with("getReport", Window::bucket(2.0, 15))
+        .with("getReportDocument", Window::bucket(0.0167, 15))
 }
 
 /// Returns the market of a marketplace id.
@@ -147,6 +148,10 @@ impl Adapter for Amazon {
         oauth::read_token(answer)
     }
 
+    fn found_nothing(&self, question: &Question, answer: &Answer) -> bool {
+        question.job.resource == Resource::CatalogSearch && response::item_count(answer) == Some(0)
+    }
+
     fn authorize(&self, request: Request, token: &Secret) -> Request {
         auth::authorize(request, token)
     }
@@ -159,9 +164,9 @@ impl Adapter for Amazon {
         self.read_answer(question, answer)
     }
 
-    fn stated_limit(&self, answer: &Answer) -> StatedLimit {
-        let per_second = answer.header("x-amzn-ratelimit-limit").and_then(|text| text.trim().parse().ok());
-        StatedLimit { per_second, per_day: None }
+    fn statements(&self, answer: &Answer) -> Vec<Statement> {
+        let rate = answer.header("x-amzn-ratelimit-limit").and_then(|text| text.trim().parse().ok());
+        rate.map(Statement::Rate).into_iter().collect()
     }
 
     fn scopes(&self, operation: &'static str) -> &'static [&'static str] {

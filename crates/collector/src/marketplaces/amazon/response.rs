@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Read};
 
-use digitallz_common::marketplace::{Resource, Subject};
+use digitallz_common::marketplace::Resource;
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -195,6 +195,15 @@ fn next_step(question: &Question, step: &ReportStep) -> NextFetch {
 }
 
 /// Sorts an answer of the Selling Partner API.
+/// Returns the number of items on a page of a search; nothing when it cannot be read.
+pub(super) fn item_count(answer: &Answer) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Page {
+        items: Vec<IgnoredAny>,
+    }
+    serde_json::from_slice::<Page>(&answer.body).ok().map(|page| page.items.len())
+}
+
 fn check(answer: &Answer) -> Result<(), AnswerError> {
     match refusal(answer, describe) {
         None => Ok(()),
@@ -242,6 +251,8 @@ mod tests {
     use std::time::Duration;
 
     use super::super::request::tests::{amazon, question};
+    use digitallz_common::marketplace::Subject;
+
     use super::*;
     use crate::config::AmazonConfig;
     use crate::exchange::tests::answer;

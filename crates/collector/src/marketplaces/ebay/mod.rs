@@ -5,18 +5,20 @@
 //! | item search | Browse `item_summary/search` with refinements |
 
 mod auth;
+mod rate_limits;
 pub(crate) mod request;
 mod response;
 
-use digitallz_common::marketplace::Marketplace;
+use chrono_tz::America::Los_Angeles;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::secret::Secret;
 
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::{empty_settings, oauth};
 use crate::config::EbayConfig;
 use crate::exchange::{Answer, Request, TokenKind};
-use crate::limiter::StatedLimit;
-use crate::limits::Limits;
+use crate::limits::{Limits, Window};
+use crate::quota::account::Statement;
 use crate::token::IssuedToken;
 
 /// Address of the API.
@@ -26,7 +28,10 @@ pub const BASE_URL: &str = "https://api.ebay.com";
 pub const PAGE_SIZE_MAX: u32 = 200;
 
 /// The operations that can be limited.
-pub const OPERATIONS: [&str; 3] = [Limits::ANY, "oauthToken", "itemSummarySearch"];
+pub const OPERATIONS: [&str; 3] = ["itemSummarySearch", "getRateLimits", "oauthToken"];
+
+/// What eBay counts together, each by the day.
+const SCOPES: [&str; 3] = ["browse", "analytics", "oauthToken"];
 
 pub(crate) const SETTINGS: [&str; 2] = ["DIGITALLZ_EBAY_CLIENT_ID", "DIGITALLZ_EBAY_CLIENT_SECRET"];
 
@@ -37,7 +42,13 @@ const MARKETPLACE_ID_PREFIX: &str = "EBAY_";
 
 /// Returns the published daily limits with a cautious rate; eBay publishes none per second.
 pub fn limits() -> Limits {
-    Limits::of(&OPERATIONS).with("oauthToken", 1.0, 5, Some(1_000)).with("itemSummarySearch", 2.0, 2, Some(5_000))
+    let per_day = |requests| Window::day(requests, Los_Angeles);
+    Limits::of(&SCOPES)
+        .with("oauthToken", per_day(1_000))
+        .with("oauthToken", Window::bucket(1.0, 5))
+        .with("browse", per_day(5_000))
+        .with("browse", Window::bucket(5.0, 5))
+        .with("analytics", per_day(5_000))
 }
 
 /// Returns the market of a marketplace id.
@@ -75,6 +86,18 @@ impl Adapter for Ebay {
         oauth::read_token(answer)
     }
 
+    fn found_nothing(&self, question: &Question, answer: &Answer) -> bool {
+        question.job.resource == Resource::ItemSearch && response::item_count(answer) == Some(0)
+    }
+
+    fn limits_request(&self) -> Option<Request> {
+        Some(rate_limits::request(&self.config))
+    }
+
+    fn read_limits(&self, answer: &Answer) -> Result<Vec<(&'static str, Statement)>, AnswerError> {
+        rate_limits::read(answer)
+    }
+
     fn authorize(&self, request: Request, token: &Secret) -> Request {
         auth::authorize(request, token)
     }
@@ -87,14 +110,15 @@ impl Adapter for Ebay {
         self.read_answer(question, answer)
     }
 
-    fn stated_limit(&self, _answer: &Answer) -> StatedLimit {
-        // No recorded answer of eBay says anything about limits.
-        StatedLimit::default()
+    fn statements(&self, _answer: &Answer) -> Vec<Statement> {
+        // No recorded answer of eBay says anything about limits; they are asked for, see `limits.rs`.
+        Vec::new()
     }
 
     fn scopes(&self, operation: &'static str) -> &'static [&'static str] {
         match operation {
             "oauthToken" => &["oauthToken"],
+            "getRateLimits" => &["analytics"],
             _ => &["browse"],
         }
     }

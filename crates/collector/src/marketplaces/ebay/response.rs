@@ -37,6 +37,17 @@ impl Ebay {
     }
 }
 
+/// Returns the number of items on a page of a search; nothing when it cannot be read.
+pub(super) fn item_count(answer: &Answer) -> Option<usize> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Page {
+        #[serde(default)]
+        item_summaries: Vec<IgnoredAny>,
+    }
+    serde_json::from_slice::<Page>(&answer.body).ok().map(|page| page.item_summaries.len())
+}
+
 /// Reads the words of an error.
 fn describe(answer: &Answer) -> Option<String> {
     #[derive(Deserialize)]

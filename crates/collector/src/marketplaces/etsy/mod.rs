@@ -11,14 +11,17 @@ mod auth;
 pub(crate) mod request;
 mod response;
 
+use std::time::Duration;
+
+use digitallz_common::marketplace::Resource;
 use digitallz_common::secret::Secret;
 
 use super::adapter::{Adapter, AnswerError, Question, QuestionError, Step};
 use super::empty_settings;
 use crate::config::EtsyConfig;
 use crate::exchange::{Answer, Request, TokenKind};
-use crate::limiter::StatedLimit;
-use crate::limits::Limits;
+use crate::limits::{Limits, Window};
+use crate::quota::account::Statement;
 use crate::token::IssuedToken;
 
 /// Address of the API.
@@ -32,12 +35,16 @@ pub const OPERATIONS: [&str; 3] = [Limits::ANY, "findAllListingsActive", "getLis
 
 pub(crate) const SETTINGS: [&str; 2] = ["DIGITALLZ_ETSY_KEYSTRING", "DIGITALLZ_ETSY_SHARED_SECRET"];
 
+/// The two windows within which requests are counted.
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// Highest offset that is answered.
 const OFFSET_MAX: u32 = 12_000;
 
-/// Returns cautious limits: the window of a second allows no burst.
+/// Returns cautious limits; the true ones are in every answer.
 pub fn limits() -> Limits {
-    Limits::of(&OPERATIONS).with(Limits::ANY, 5.0, 1, Some(5_000))
+    Limits::of(&OPERATIONS).with(Limits::ANY, Window::sliding(5, SECOND)).with(Limits::ANY, Window::sliding(5_000, DAY))
 }
 
 pub(crate) fn missing_settings(config: &EtsyConfig) -> Vec<&'static str> {
@@ -69,6 +76,10 @@ impl Adapter for Etsy {
         Err(AnswerError::Misconfigured("etsy issues no tokens for public data".to_owned()))
     }
 
+    fn found_nothing(&self, question: &Question, answer: &Answer) -> bool {
+        question.job.resource == Resource::ListingSearch && response::result_count(answer) == Some(0)
+    }
+
     fn authorize(&self, request: Request, _token: &Secret) -> Request {
         request
     }
@@ -81,11 +92,14 @@ impl Adapter for Etsy {
         self.read_answer(question, answer)
     }
 
-    fn stated_limit(&self, answer: &Answer) -> StatedLimit {
-        StatedLimit {
-            per_second: answer.header("x-limit-per-second").and_then(|text| text.trim().parse().ok()),
-            per_day: answer.header("x-limit-per-day").and_then(|text| text.trim().parse().ok()),
-        }
+    fn statements(&self, answer: &Answer) -> Vec<Statement> {
+        let number = |name| answer.header(name).and_then(|text| text.trim().parse().ok());
+        let second = number("x-limit-per-second");
+        let second = second.map(|requests| Statement::Sliding { period: SECOND, requests, remaining: None });
+        let day = number("x-limit-per-day");
+        let remaining = number("x-remaining-today");
+        let day = day.map(|requests| Statement::Sliding { period: DAY, requests, remaining });
+        second.into_iter().chain(day).collect()
     }
 
     fn scopes(&self, _operation: &'static str) -> &'static [&'static str] {

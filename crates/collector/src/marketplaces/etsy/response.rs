@@ -57,6 +57,11 @@ pub(super) fn listing_ids_of(body: &[u8]) -> Vec<u64> {
     serde_json::from_slice::<Page>(body).map(|page| listing_ids(&page.results)).unwrap_or_default()
 }
 
+/// Returns how many listings match a search; nothing when the answer cannot be read.
+pub(super) fn result_count(answer: &Answer) -> Option<u64> {
+    serde_json::from_slice::<Page>(&answer.body).ok().map(|page| page.count.max(page.results.len() as u64))
+}
+
 fn check(answer: &Answer) -> Result<(), AnswerError> {
     match refusal(answer, describe) {
         None => Ok(()),
