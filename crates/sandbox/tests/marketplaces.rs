@@ -108,7 +108,14 @@ impl Bench {
     }
 
     fn inject(&self, marketplace: Marketplace, fault: Fault) {
-        self.sandbox.inject(FaultRule { marketplace, operation: None, keyword: None, times: Some(1), fault });
+        self.sandbox.inject(FaultRule {
+            marketplace,
+            operation: None,
+            keyword: None,
+            times: Some(1),
+            share: None,
+            fault,
+        });
     }
 }
 
@@ -364,14 +371,14 @@ async fn ebay_search_has_the_published_traps() {
 
 #[tokio::test]
 async fn ebay_wants_good_credentials_and_counts_the_day() {
-    let bench = Bench::start(0.0004).await;
-    let url = format!("{}/identity/v1/oauth2/token", bench.settings["DIGITALLZ_EBAY_BASE_URL"]);
-    let (status, error) =
-        refusal(bench.client.post(url).basic_auth("me", Some("wrong")).form(&[("grant_type", "x")])).await;
-    assert_eq!((status, error["error"].as_str()), (401, Some("invalid_client")));
     let mut bare = Bench::start(1.0).await;
+    let url = format!("{}/identity/v1/oauth2/token", bare.settings["DIGITALLZ_EBAY_BASE_URL"]);
+    let (status, error) =
+        refusal(bare.client.post(url).basic_auth("me", Some("wrong")).form(&[("grant_type", "x")])).await;
+    assert_eq!((status, error["error"].as_str()), (401, Some("invalid_client")));
     bare.ebay_token = "expired".into();
     assert_eq!(refusal(bare.ebay("q=film%20camera")).await.1["errors"][0]["errorId"], 1001);
+    let bench = Bench::start(0.0004).await;
     for _ in 0..2 {
         assert_eq!(send(bench.ebay("q=film%20camera&limit=1")).await.status(), StatusCode::OK);
     }
