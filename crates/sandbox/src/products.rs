@@ -11,8 +11,8 @@ use crate::world::World;
 
 /// The seller has one product on the shelf of each of these keywords.
 const OWN_KEYWORDS: [&str; 4] = ["beach towel", "air fryer", "yoga mat", "phone case"];
-/// The days in which an own product should be on offer: from the middle of 2023 to the end of 2029.
-const OWN_DAYS: (f64, f64) = (1_270.0, 3_640.0);
+/// The days in which an own product should be on offer: from the middle of 2024 to the end of 2027.
+const OWN_DAYS: (f64, f64) = (1_650.0, 2_920.0);
 
 /// A product and the shelf it stands on.
 pub(crate) struct Product {
@@ -26,13 +26,15 @@ impl Product {
     }
 }
 
-/// The seller's own products: of each of their shelves the one that is on offer longest.
+/// The seller's own products: of each of their shelves the best among those that are on offer longest.
 pub(crate) fn own(world: &World) -> Vec<Product> {
     let days_on_offer = |listing: &Listing| listing.dies.min(OWN_DAYS.1) - listing.born.max(OWN_DAYS.0);
     let product = |keyword: &str| {
         let shelf = world.shelf(Marketplace::Amazon, keyword);
-        let longest = shelf.listings().iter().max_by(|a, b| days_on_offer(a).total_cmp(&days_on_offer(b))).copied();
-        longest.map(|listing| Product { shelf, listing })
+        let longest = shelf.listings().iter().map(days_on_offer).fold(f64::NEG_INFINITY, f64::max);
+        let lasting = shelf.listings().iter().filter(|listing| days_on_offer(listing) >= longest);
+        let best = lasting.max_by(|a, b| a.share.total_cmp(&b.share)).copied();
+        best.map(|listing| Product { shelf, listing })
     };
     OWN_KEYWORDS.into_iter().filter_map(product).collect()
 }
@@ -67,7 +69,7 @@ mod tests {
         let world = World::new(1);
         let own = own(&world);
         let asins: Vec<String> = own.iter().map(Product::asin).collect();
-        assert!(own.iter().all(|product| [1_500.0, 2_000.0, 2_520.0].iter().all(|day| product.listing.is_alive(*day))));
+        assert!(own.iter().all(|product| [1_650.0, 2_520.0, 2_919.0].iter().all(|day| product.listing.is_alive(*day))));
         let found = find(&world, &asins);
         assert!(asins.iter().all(|asin| found[asin].asin() == *asin));
         assert!(find(&world, &["B0000000x0".to_owned(), "X".to_owned()]).is_empty());

@@ -19,12 +19,15 @@ use crate::world::World;
 
 /// The listings of every seller on the shelves of the named keywords.
 #[derive(Default)]
-pub(crate) struct Shops(OnceLock<HashMap<u64, Vec<(Arc<Shelf>, Listing)>>>);
+pub(crate) struct Shops(OnceLock<HashMap<u64, Stock>>);
+
+/// Listings with the shelves they stand on.
+type Stock = Vec<(Arc<Shelf>, Listing)>;
 
 impl Shops {
     fn listings_of(&self, world: &World, seller: u64) -> &[(Arc<Shelf>, Listing)] {
         let by_seller = self.0.get_or_init(|| {
-            let mut by_seller: HashMap<u64, Vec<_>> = HashMap::new();
+            let mut by_seller: HashMap<u64, Stock> = HashMap::new();
             for keyword in keywords(Marketplace::Etsy) {
                 let shelf = world.shelf(Marketplace::Etsy, keyword);
                 for listing in shelf.listings() {
@@ -148,7 +151,7 @@ pub(crate) fn answer(shared: &Shared, incoming: &Incoming) -> Answer {
             has_unstructured_policies: false,
             policy_privacy: None,
             vacation_autoreply: None,
-            url: url,
+            url,
             image_url_760x100: None,
             num_favorers: sold / 6,
             languages: ["en-US"],

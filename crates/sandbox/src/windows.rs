@@ -68,7 +68,7 @@ impl LimitWindow {
             LimitWindow::TokenBucket { per_second, burst } => {
                 (0.0..=1e9).contains(&per_second) && (0.0..=1e12).contains(&burst)
             }
-            LimitWindow::Sliding { window_s, .. } => window_s >= 1e-6 && window_s <= SECONDS_MAX,
+            LimitWindow::Sliding { window_s, .. } => (1e-6..=SECONDS_MAX).contains(&window_s),
             LimitWindow::Fixed { period: Period::EveryS(seconds), .. } => seconds > 0 && seconds as f64 <= SECONDS_MAX,
             LimitWindow::Fixed { period: Period::PacificDay, .. } => true,
         }
