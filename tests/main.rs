@@ -13,6 +13,7 @@ mod killed;
 mod pipeline;
 mod postgres;
 mod queue;
+mod quotas;
 mod recordings;
 mod scheduler;
 mod schema;

@@ -76,7 +76,7 @@ impl Drop for Holder {
 /// Opens a session outside of the pool and takes the lock.
 async fn open(pool: &PgPool, id: i32) -> Result<PgConnection, sqlx::Error> {
     let mut session = pool.acquire().await?.detach();
-    sqlx::query!("select pg_advisory_lock($1, $2)", LOCK_CLASS, id).execute(&mut session).await?;
+    sqlx::query_scalar!("select pg_advisory_lock($1, $2)", LOCK_CLASS, id).fetch_one(&mut session).await?;
     Ok(session)
 }
 
@@ -84,7 +84,7 @@ async fn open(pool: &PgPool, id: i32) -> Result<PgConnection, sqlx::Error> {
 async fn keep(session: &mut PgConnection) -> sqlx::Error {
     loop {
         tokio::time::sleep(PING).await;
-        if let Err(lost) = sqlx::query!("select 1 as one").execute(&mut *session).await {
+        if let Err(lost) = sqlx::query_scalar!("select 1 as one").fetch_one(&mut *session).await {
             return lost;
         }
     }
