@@ -70,7 +70,7 @@ fn a_malformed_setting_is_named() {
         1,
         &["DIGITALLZ_TIME_ZONE is malformed", "'Mars' is no IANA time zone", "next: correct the setting"],
     );
-    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=fast").output().unwrap();
+    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "browse=fast").output().unwrap();
     assert_clear(&output, 1, &["DIGITALLZ_EBAY_LIMITS is malformed"]);
     let file = scratch("settings").join("bad.env");
     std::fs::write(&file, "# mine\nDIGITALLZ_TIME_ZONE=UTC\nDIGITALLZ_TYPO=1\n").unwrap();
