@@ -145,7 +145,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
     let mut sandbox =
         command(&["sandbox", "--limit-factor", "1000"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let settings: Vec<String> = (0..11).map(|_| lines.next().unwrap().unwrap()).collect();
+    let settings: Vec<String> = (0..18).map(|_| lines.next().unwrap().unwrap()).collect();
     let file = scratch("sandbox").join("sandbox.env");
     std::fs::write(&file, settings.join("\n")).unwrap();
     let database = TestDatabase::new().await;
@@ -162,6 +162,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
         "--wait",
     ])
     .env("DATABASE_URL", database.url.expose())
+    .env("DIGITALLZ_EBAY_RESOURCES", "item_search")
     .output()
     .unwrap();
     sandbox.kill().unwrap();
