@@ -128,9 +128,7 @@ mod tests {
 
     #[test]
     fn what_follows_is_part_of_the_cost_if_it_is_wanted() {
-        let cost = |config: &CollectorConfig| {
-            requests_per_question(Marketplace::Etsy, Resource::ListingSearch, config)
-        };
+        let cost = |config: &CollectorConfig| requests_per_question(Marketplace::Etsy, Resource::ListingSearch, config);
         let mut config = config();
         let batch = [expected("findAllListingsActive", 1, 2), expected("getListingsByListingIds", 0, 2)];
         assert_eq!(cost(&config), batch);

@@ -499,10 +499,7 @@ mod tests {
             let environment = Environment::default().with([("DIGITALLZ_ETSY_RESOURCES", text.to_owned())]);
             environment.collector().map(|config| config.resources[&Marketplace::Etsy].clone())
         };
-        assert_eq!(
-            read("listing_search, shop,shop").unwrap(),
-            [Resource::ListingSearch, Resource::Shop]
-        );
+        assert_eq!(read("listing_search, shop,shop").unwrap(), [Resource::ListingSearch, Resource::Shop]);
         for (text, named) in [
             ("listing_search,shops", "does not offer 'shops', but listing_search, listing_batch, shop"),
             ("item_search", "etsy does not offer 'item_search'"),
@@ -515,10 +512,8 @@ mod tests {
 
     #[test]
     fn what_only_some_resources_need_is_no_missing_credential() {
-        let environment = Environment::default().with([
-            ("DIGITALLZ_EBAY_CLIENT_ID", "i".to_owned()),
-            ("DIGITALLZ_EBAY_CLIENT_SECRET", "s".to_owned()),
-        ]);
+        let environment = Environment::default()
+            .with([("DIGITALLZ_EBAY_CLIENT_ID", "i".to_owned()), ("DIGITALLZ_EBAY_CLIENT_SECRET", "s".to_owned())]);
         assert!(environment.missing_credentials(Marketplace::Ebay).is_empty());
         let amazon = environment.missing_credentials(Marketplace::Amazon);
         assert_eq!(
@@ -533,7 +528,10 @@ mod tests {
         let asins = (0..19).map(|number| format!("B{number:09}")).collect::<Vec<_>>().join(",");
         let environment = Environment::default().with([("DIGITALLZ_AMAZON_ASINS", asins)]);
         let error = environment.check().unwrap_err().to_string();
-        assert!(error.starts_with("DIGITALLZ_AMAZON_ASINS is malformed") && error.contains("200 characters"), "{error}");
+        assert!(
+            error.starts_with("DIGITALLZ_AMAZON_ASINS is malformed") && error.contains("200 characters"),
+            "{error}"
+        );
         let environment = Environment::default().with([("DIGITALLZ_EBAY_PAGES", "0".to_owned())]);
         assert!(environment.check().unwrap_err().to_string().starts_with("DIGITALLZ_EBAY_PAGES is malformed"));
     }

@@ -26,12 +26,7 @@ pub enum Disposition {
 /// Returns the disposition of a documented answer, by its error code where it has one and otherwise by its status.
 ///
 /// Nothing is returned for what is not documented; the collectors then go by the class of the status.
-pub fn disposition(
-    marketplace: Marketplace,
-    operation: &str,
-    status: u16,
-    code: Option<&str>,
-) -> Option<Disposition> {
+pub fn disposition(marketplace: Marketplace, operation: &str, status: u16, code: Option<&str>) -> Option<Disposition> {
     match marketplace {
         Marketplace::Amazon => amazon::DISPOSITIONS.find(operation, status, code),
         Marketplace::Etsy => etsy::DISPOSITIONS.find(operation, status, code),

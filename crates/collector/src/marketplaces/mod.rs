@@ -112,12 +112,7 @@ fn channel<Config>(
     if !settings.is_empty() {
         return Err(MissingSettings { marketplace, settings });
     }
-    Ok(Channel {
-        marketplace,
-        adapter,
-        limiter: Limiter::new(limits),
-        tokens: Default::default(),
-    })
+    Ok(Channel { marketplace, adapter, limiter: Limiter::new(limits), tokens: Default::default() })
 }
 
 /// Returns the settings that hold a marketplace's credentials.

@@ -405,10 +405,7 @@ pub(super) mod tests {
         let request = advertiser().request_of(Resource::SearchQueryReport, "DE", None, None);
         let body = body(&request);
         assert_eq!(body["reportType"], "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT");
-        assert_eq!(
-            body["reportOptions"],
-            serde_json::json!({"reportPeriod": "WEEK", "asin": "B0SANDBOX1 B0SANDBOX2"})
-        );
+        assert_eq!(body["reportOptions"], serde_json::json!({"reportPeriod": "WEEK", "asin": "B0SANDBOX1 B0SANDBOX2"}));
         assert_eq!(request.partition, "eu");
         let error = amazon().make_request(&question(Resource::SearchQueryReport, "DE", None, None)).unwrap_err();
         assert_eq!(error.to_string(), "configuration error: search_query_report needs DIGITALLZ_AMAZON_ASINS");
@@ -436,10 +433,7 @@ pub(super) mod tests {
         assert!(advertiser().make_request(&question).unwrap_err().to_string().contains("the job names none"));
         question.keyword_texts = vec!["hat".to_owned(), "red hat".to_owned()];
         let request = advertiser().make_request(&question).unwrap();
-        assert_eq!(
-            request.url.as_str(),
-            "https://advertising-api-eu.amazon.com/sp/targets/keywords/recommendations"
-        );
+        assert_eq!(request.url.as_str(), "https://advertising-api-eu.amazon.com/sp/targets/keywords/recommendations");
         assert_eq!(request.token, Some(TokenKind::Advertiser));
         assert_eq!(
             body(&request),
@@ -483,7 +477,9 @@ pub(super) mod tests {
 
     #[test]
     fn cursors_are_read_as_they_are_written() {
-        for cursor in ["create", "report:1", "document:d", "document-2:d", "fatal-0:d", "fatal-1:d https://store/x?a=b:c"] {
+        for cursor in
+            ["create", "report:1", "document:d", "document-2:d", "fatal-0:d", "fatal-1:d https://store/x?a=b:c"]
+        {
             assert_eq!(ReportStep::read(Some(cursor)).unwrap().to_string(), cursor);
         }
         for cursor in ["", "report:", "document-x:d", "document:", "offset:50"] {

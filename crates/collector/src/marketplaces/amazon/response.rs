@@ -78,8 +78,7 @@ struct Pagination {
 
 /// Tells whether a page of the catalog says that nothing matches.
 pub(super) fn found_nothing(answer: &Answer) -> bool {
-    answer.is_success()
-        && frame::<Page>(answer).is_ok_and(|page| page.number_of_results == 0 && page.items.is_empty())
+    answer.is_success() && frame::<Page>(answer).is_ok_and(|page| page.number_of_results == 0 && page.items.is_empty())
 }
 
 impl Amazon {
@@ -336,8 +335,7 @@ fn check(operation: &'static str, answer: &Answer) -> Result<(), AnswerError> {
     let words = describe(answer);
     let known = DISPOSITIONS.of(operation, answer.status, words.as_ref().and_then(|words| words.code.as_deref()));
     // An expired or unknown token is answered with 403, as is a missing role; only the words differ.
-    let is_about_token =
-        words.as_ref().is_some_and(|words| words.text.to_ascii_lowercase().contains("access token"));
+    let is_about_token = words.as_ref().is_some_and(|words| words.text.to_ascii_lowercase().contains("access token"));
     let known = if answer.status == 403 && is_about_token { Some(Disposition::NewToken) } else { known };
     match refusal(answer, known, words) {
         None => Ok(()),
@@ -444,7 +442,8 @@ mod tests {
 
     #[test]
     fn prices_follow_a_page_if_they_are_wanted() {
-        let body = r#"{"numberOfResults": 3, "items": [{"asin": "B0SANDBOX1"}, {"asin": "?"}, {"asin": "B0SANDBOX2"}]}"#;
+        let body =
+            r#"{"numberOfResults": 3, "items": [{"asin": "B0SANDBOX1"}, {"asin": "?"}, {"asin": "B0SANDBOX2"}]}"#;
         let mut question = question(Resource::CatalogSearch, "US", Some("hat"), None);
         assert_eq!(amazon().read_answer(&question, &json(200, body)).unwrap(), Step::Keep(vec![]));
         question.job.then = vec![Resource::CompetitivePricing];
@@ -478,9 +477,13 @@ mod tests {
         let bids = |status, body: &str| read(Resource::KeywordBids, None, &json(status, body));
         assert_eq!(bids(200, r#"{"keywordTargetList": []}"#).unwrap(), Step::Keep(vec![]));
         let error = bids(401, r#"{"code": "401", "details": "Not authorized"}"#).unwrap_err();
-        assert!(matches!(&error, AnswerError::Unauthorized(detail) if detail.contains("DIGITALLZ_AMAZON_ADS_PROFILE_ID")));
+        assert!(
+            matches!(&error, AnswerError::Unauthorized(detail) if detail.contains("DIGITALLZ_AMAZON_ADS_PROFILE_ID"))
+        );
         let error = bids(403, r#"{"code": "403", "details": "Forbidden"}"#).unwrap_err();
-        assert!(matches!(&error, AnswerError::Misconfigured(detail) if detail.contains("DIGITALLZ_AMAZON_ADS_PROFILE_ID")));
+        assert!(
+            matches!(&error, AnswerError::Misconfigured(detail) if detail.contains("DIGITALLZ_AMAZON_ADS_PROFILE_ID"))
+        );
         let error = bids(422, r#"{"code": "422", "details": "None of the asins is valid"}"#).unwrap_err();
         assert_eq!(error.to_string(), "status 422 (422: None of the asins is valid)");
     }
@@ -488,7 +491,8 @@ mod tests {
     #[test]
     fn a_fresh_week_on_own_listings_is_ordered_again_for_days() {
         let poll = |resource, received_at: &str| {
-            let body = r#"{"processingStatus": "FATAL", "createdTime": "2025-06-11T05:00:00Z", "reportDocumentId": "d"}"#;
+            let body =
+                r#"{"processingStatus": "FATAL", "createdTime": "2025-06-11T05:00:00Z", "reportDocumentId": "d"}"#;
             let answer = Answer { received_at: received_at.parse().unwrap(), ..json(200, body) };
             read(resource, Some("report:7"), &answer).unwrap()
         };

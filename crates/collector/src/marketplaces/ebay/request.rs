@@ -32,11 +32,17 @@ const BID_WORDS_MAX: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Search,
-    Items { item_ids: Vec<String> },
+    Items {
+        item_ids: Vec<String>,
+    },
     Tree,
-    Suggestions { tree_id: String },
+    Suggestions {
+        tree_id: String,
+    },
     /// Without a category where eBay suggests none.
-    Sales { category_id: Option<String> },
+    Sales {
+        category_id: Option<String>,
+    },
     Bids,
 }
 
@@ -272,10 +278,7 @@ pub(super) mod tests {
         let item_ids = |count: usize| (0..count).map(|number| format!("v1|{number}|0")).collect();
         let cursor = |count| Call::Items { item_ids: item_ids(count) }.cursor();
         let request = asked(Resource::ItemDetails, Some(&cursor(2))).unwrap();
-        assert_eq!(
-            request.url.as_str(),
-            "https://api.ebay.com/buy/browse/v1/item/?item_ids=v1%7C0%7C0%2Cv1%7C1%7C0"
-        );
+        assert_eq!(request.url.as_str(), "https://api.ebay.com/buy/browse/v1/item/?item_ids=v1%7C0%7C0%2Cv1%7C1%7C0");
         assert_eq!((request.operation, request.token), ("getItems", Some(TokenKind::Items)));
         assert!(asked(Resource::ItemDetails, Some(&cursor(20))).is_ok());
         for cursor in [Some(cursor(21).as_str()), Some("items:"), Some("items:a b"), None] {

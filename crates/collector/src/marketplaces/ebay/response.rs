@@ -225,7 +225,9 @@ fn permission(call: &Call) -> String {
              see {}",
             BID_SETTINGS.join(", ")
         ),
-        Call::Search | Call::Tree | Call::Suggestions { .. } => "the application may lack the scope api_scope".to_owned(),
+        Call::Search | Call::Tree | Call::Suggestions { .. } => {
+            "the application may lack the scope api_scope".to_owned()
+        }
     }
 }
 
@@ -309,7 +311,8 @@ mod tests {
     #[test]
     fn categories_are_found_in_two_steps_and_sales_in_three() {
         let tree = json(200, r#"{"categoryTreeId": "3", "categoryTreeVersion": "119"}"#);
-        let suggested = json(200, r#"{"categorySuggestions": [{"category": {"categoryId": "9355"}}], "categoryTreeId": "3"}"#);
+        let suggested =
+            json(200, r#"{"categorySuggestions": [{"category": {"categoryId": "9355"}}], "categoryTreeId": "3"}"#);
         let none = answer(204, "application/json", "");
         for resource in [Resource::CategorySuggestions, Resource::ItemSales] {
             let step = ebay().read_answer(&of(resource, None), &tree).unwrap();
