@@ -193,7 +193,7 @@ impl Asking<'_> {
             return Err(Failure::GiveUp { cause });
         };
         let answer = self.send(&request, None).await.map_err(Unsent::into_failure)?;
-        match self.channel.adapter.read_token(&answer) {
+        match self.channel.adapter.read_token(kind, &answer) {
             Ok(issued) => Ok(self.channel.tokens.keep(&self.ctx.db, kind, issued).await?),
             Err(error) => Err(self.failure(request.operation, error)),
         }
@@ -328,7 +328,7 @@ impl Asking<'_> {
     }
 
     /// Decides what becomes of the job after a bad answer.
-    fn failure(&self, operation: &str, error: AnswerError) -> Failure {
+    fn failure(&self, operation: &'static str, error: AnswerError) -> Failure {
         let marketplace = self.marketplace();
         let cause = format!("{marketplace} {operation}: {}", chain(&error));
         match error {

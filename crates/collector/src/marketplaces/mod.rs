@@ -1,13 +1,14 @@
 //! The marketplaces: one folder each, all of the same four files.
 //!
-//! | marketplace | folder | per keyword | per market |
-//! | --- | --- | --- | --- |
-//! | Amazon | [`amazon`] | catalog search | search terms report |
-//! | Etsy | [`etsy`] | listing search, then the listings with their views | |
-//! | eBay | [`ebay`] | item search with refinements | |
+//! | marketplace | folder | per keyword | per hundred keywords | per market |
+//! | --- | --- | --- | --- | --- |
+//! | Amazon | [`amazon`] | catalog search, then prices | bids | search terms report, search query report |
+//! | Etsy | [`etsy`] | listing search, then the listings with their views, shops, reviews | | |
+//! | eBay | [`ebay`] | item search with refinements, then items; categories; sales | bids | |
 
 pub mod adapter;
 pub mod amazon;
+pub mod disposition;
 pub mod ebay;
 pub mod etsy;
 mod oauth;
@@ -18,7 +19,6 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::{Marketplace, Resource};
-use digitallz_common::secret::Secret;
 
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
@@ -256,14 +256,16 @@ pub(crate) fn credential_settings(marketplace: Marketplace) -> &'static [&'stati
     }
 }
 
-/// Returns the settings whose secrets are empty.
-fn empty_settings(pairs: &[(&'static str, &Secret)]) -> Vec<&'static str> {
-    let empty = pairs.iter().filter(|(_, secret)| secret.expose().trim().is_empty());
+/// Returns the settings whose values are empty.
+fn empty_settings(pairs: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let empty = pairs.iter().filter(|(_, value)| value.trim().is_empty());
     empty.map(|(setting, _)| *setting).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use digitallz_common::secret::Secret;
+
     use super::*;
     use crate::config::EbayConfig;
 
