@@ -109,11 +109,20 @@ impl TestApp {
         let environment = Environment::default().with(sandbox.settings()).with([
             (
                 "DIGITALLZ_AMAZON_LIMITS",
-                "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000"
-                    .to_owned(),
+                raised(&[
+                    "searchCatalogItems",
+                    "getCompetitiveSummary",
+                    "createReport",
+                    "getReport",
+                    "getReportDocument",
+                    "getKeywordRecommendations",
+                ]),
             ),
-            ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000".to_owned()),
-            ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000".to_owned()),
+            ("DIGITALLZ_ETSY_LIMITS", raised(&["any"])),
+            (
+                "DIGITALLZ_EBAY_LIMITS",
+                raised(&["oauthToken", "browse", "browse.items", "taxonomy", "analytics", "insights", "marketing"]),
+            ),
             ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
             ("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned()),
             ("DIGITALLZ_HEARTBEAT_SECONDS", "1".to_owned()),
@@ -172,6 +181,11 @@ impl TestApp {
         std::fs::write(&path, lines.join("\n")).expect("an env file");
         path
     }
+}
+
+/// Puts the limits of scopes out of the way.
+fn raised(scopes: &[&str]) -> String {
+    scopes.iter().map(|scope| format!("{scope}=1000:1000")).collect::<Vec<_>>().join(",")
 }
 
 /// Makes an entry of a keyword file.

@@ -106,8 +106,10 @@ impl Asking<'_> {
                 }
                 Err(error) => error,
             };
-            if let (AnswerError::Unauthorized(_), Some(token), false) = (&error, &token, is_second) {
-                self.channel.tokens.forget(token).await;
+            if let (AnswerError::Unauthorized(_), Some(kind), Some(token), false) =
+                (&error, exchange.request.token, &token, is_second)
+            {
+                self.channel.tokens(kind).forget(token).await;
                 is_second = true;
                 continue;
             }
@@ -117,7 +119,7 @@ impl Asking<'_> {
 
     /// Returns the access token, a fresh one if need be; only one job at a time fetches it.
     async fn token(&self, kind: TokenKind) -> Result<Secret, Failure> {
-        let mut slot = self.channel.tokens.open().await;
+        let mut slot = self.channel.tokens(kind).open().await;
         if let Some(token) = slot.current() {
             return Ok(token);
         }
@@ -125,7 +127,7 @@ impl Asking<'_> {
             return Err(Failure::GiveUp { cause: format!("{} issues no tokens", self.marketplace()) });
         };
         let answer = self.send(&request).await?;
-        match self.channel.adapter.read_token(&answer) {
+        match self.channel.adapter.read_token(kind, &answer) {
             Ok(issued) => Ok(slot.keep(issued)),
             Err(error) => Err(self.failure(request.operation, error)),
         }
@@ -134,13 +136,14 @@ impl Asking<'_> {
     /// Waits for its turn and sends a request.
     async fn send(&self, request: &Request) -> Result<Answer, Failure> {
         let limiter = &self.channel.limiter;
-        limiter.acquire(request.operation, self.ctx.clock.now()).await.map_err(put_off)?;
+        let scope = self.scope(request.operation);
+        limiter.acquire(scope, self.ctx.clock.now()).await.map_err(put_off)?;
         self.attempt.count_request();
         let answer = self.http.send(request, &self.ctx.clock).await.map_err(|error| match error {
             HttpError::TooLarge { .. } | HttpError::Header(_) | HttpError::Setup(_) => Failure::give_up(error),
             HttpError::Exchange { .. } | HttpError::Body { .. } => Failure::retry(error),
         })?;
-        limiter.learn(request.operation, self.channel.adapter.stated_limit(&answer));
+        limiter.learn(scope, self.channel.adapter.stated_limit(&answer));
         Ok(answer)
     }
 
@@ -159,12 +162,12 @@ impl Asking<'_> {
     }
 
     /// Decides what becomes of the job after a bad answer.
-    fn failure(&self, operation: &str, error: AnswerError) -> Failure {
+    fn failure(&self, operation: &'static str, error: AnswerError) -> Failure {
         let marketplace = self.marketplace();
         let cause = format!("{marketplace} {operation}: {}", chain(&error));
         match error {
             AnswerError::TooManyRequests { retry_after, .. } => {
-                let delay = self.pause(operation, retry_after);
+                let delay = self.pause(self.scope(operation), retry_after);
                 Failure::Snooze { cause, delay }
             }
             AnswerError::Unavailable { status: 503, retry_after: Some(delay), .. } => {
@@ -194,6 +197,10 @@ impl Asking<'_> {
         let period = limiter.period(operation).max(PAUSE_MIN);
         limiter.pause(operation, period);
         own_delay(self.attempt.try_number, rand::rng().random_range(0.5..=1.0)).max(period)
+    }
+
+    fn scope(&self, operation: &'static str) -> &'static str {
+        self.channel.adapter.scopes(operation).last().copied().unwrap_or(operation)
     }
 
     fn marketplace(&self) -> Marketplace {

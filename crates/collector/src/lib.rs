@@ -8,6 +8,7 @@
 //! Answers that others recorded come in through [`recording::ingest_har`].
 
 pub mod config;
+pub mod cost;
 pub mod fetch;
 pub mod plan;
 pub mod recording;
@@ -27,6 +28,7 @@ use sqlx::PgPool;
 
 pub use http::HttpError;
 pub use marketplaces::Marketplaces;
+pub use marketplaces::disposition::{Disposition, disposition};
 
 use config::CollectorConfig;
 

@@ -1,13 +1,14 @@
 //! The marketplaces: one folder each, all of the same four files.
 //!
-//! | marketplace | folder | per keyword | per market |
-//! | --- | --- | --- | --- |
-//! | Amazon | [`amazon`] | catalog search | search terms report |
-//! | Etsy | [`etsy`] | listing search, then the listings with their views | |
-//! | eBay | [`ebay`] | item search with refinements | |
+//! | marketplace | folder | per keyword | per hundred keywords | per market |
+//! | --- | --- | --- | --- | --- |
+//! | Amazon | [`amazon`] | catalog search, then prices | bids | search terms report, search query report |
+//! | Etsy | [`etsy`] | listing search, then the listings with their views, shops, reviews | | |
+//! | eBay | [`ebay`] | item search with refinements, then items; categories; sales | bids | |
 
 pub mod adapter;
 pub mod amazon;
+pub mod disposition;
 pub mod ebay;
 pub mod etsy;
 mod oauth;
@@ -16,9 +17,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use digitallz_common::marketplace::{Marketplace, Resource};
-use digitallz_common::secret::Secret;
 
 use crate::config::CollectorConfig;
+use crate::exchange::TokenKind;
 use crate::http::{Http, HttpError};
 use crate::limiter::Limiter;
 use crate::limits::Limits;
@@ -47,7 +48,14 @@ pub(crate) struct Channel {
     pub(crate) marketplace: Marketplace,
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) limiter: Limiter,
-    pub(crate) tokens: TokenCache,
+    tokens: [TokenCache; TokenKind::ALL.len()],
+}
+
+impl Channel {
+    /// Returns the cache of one kind of token.
+    pub(crate) fn tokens(&self, kind: TokenKind) -> &TokenCache {
+        &self.tokens[kind as usize]
+    }
 }
 
 impl Marketplaces {
@@ -104,12 +112,7 @@ fn channel<Config>(
     if !settings.is_empty() {
         return Err(MissingSettings { marketplace, settings });
     }
-    Ok(Channel {
-        marketplace,
-        adapter,
-        limiter: Limiter::new(limits),
-        tokens: TokenCache::default(),
-    })
+    Ok(Channel { marketplace, adapter, limiter: Limiter::new(limits), tokens: Default::default() })
 }
 
 /// Returns the settings that hold a marketplace's credentials.
@@ -121,14 +124,16 @@ pub(crate) fn credential_settings(marketplace: Marketplace) -> &'static [&'stati
     }
 }
 
-/// Returns the settings whose secrets are empty.
-fn empty_settings(pairs: &[(&'static str, &Secret)]) -> Vec<&'static str> {
-    let empty = pairs.iter().filter(|(_, secret)| secret.expose().trim().is_empty());
+/// Returns the settings whose values are empty.
+fn empty_settings(pairs: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let empty = pairs.iter().filter(|(_, value)| value.trim().is_empty());
     empty.map(|(setting, _)| *setting).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use digitallz_common::secret::Secret;
+
     use super::*;
     use crate::config::EbayConfig;
 
