@@ -17,3 +17,4 @@ mod quotas;
 mod recordings;
 mod scheduler;
 mod schema;
+mod signals;
