@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::{Marketplace, Resource};
+use digitallz_common::secret::Secret;
 
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;

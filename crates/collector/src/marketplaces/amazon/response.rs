@@ -408,7 +408,6 @@ mod tests {
     use super::*;
     use crate::config::AmazonConfig;
     use crate::exchange::tests::answer;
-    use digitallz_common::marketplace::Subject;
     use digitallz_common::secret::Secret;
 
     fn read(resource: Resource, cursor: Option<&str>, answer: &Answer) -> Result<Step, AnswerError> {
