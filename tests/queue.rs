@@ -24,6 +24,7 @@ fn quick() -> QueueConfig {
         poll_interval: Duration::from_millis(50),
         retry_base: Duration::from_millis(10),
         retry_cap: Duration::from_millis(50),
+        drain: Duration::from_secs(25),
     }
 }
 
