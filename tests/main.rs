@@ -10,6 +10,7 @@ mod demo;
 mod faults;
 mod harness;
 mod killed;
+mod operations;
 mod pipeline;
 mod postgres;
 mod queue;
