@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests ask the database what no query of the program asks")]
 
 mod architecture;
+mod chaos;
 mod command_line;
 mod contracts;
 mod demo;

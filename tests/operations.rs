@@ -50,6 +50,7 @@ fn slow_etsy(app: &TestApp, wait: Duration) {
         operation: None,
         keyword: None,
         times: None,
+        share: None,
         fault: Fault::Slow(wait),
     });
 }
