@@ -80,6 +80,19 @@ impl TestDatabase {
         }
     }
 
+    /// Waits until a query counts at least so many.
+    pub async fn wait_for_at_least(&self, sql: &str, least: i64) {
+        let started = std::time::Instant::now();
+        loop {
+            let found = self.count(sql).await;
+            if found >= least {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "expected at least {least}, still {found}: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until no job is open.
     pub async fn wait_until_idle(&self) {
         self.wait_for_count("select count(*) from ops.jobs where state in ('ready', 'running')", 0).await;

@@ -123,6 +123,16 @@ pub const SETTINGS: &[Setting] = &[
         "How often a worker says that it lives; after three silences its jobs are taken back.",
     ),
     plain("DIGITALLZ_RETRY_BASE_SECONDS", "2", "Delay before a second try; it doubles with each further one."),
+    plain(
+        "DIGITALLZ_DRAIN_SECONDS",
+        "25",
+        "How long running jobs may go on after SIGTERM; then they go back to the queue.",
+    ),
+    plain(
+        "DIGITALLZ_JOB_RETENTION_DAYS",
+        "90",
+        "How long the history of jobs that ended is kept; dead letters are kept until they are resolved.",
+    ),
 ];
 
 /// Secrets without which a marketplace can still be asked for most of what it offers.
@@ -320,8 +330,19 @@ impl Environment {
         Ok(QueueConfig {
             heartbeat: self.seconds("DIGITALLZ_HEARTBEAT_SECONDS")?.max(Duration::from_secs(1)),
             retry_base: self.seconds("DIGITALLZ_RETRY_BASE_SECONDS")?,
+            drain: self.seconds("DIGITALLZ_DRAIN_SECONDS")?,
             ..QueueConfig::default()
         })
+    }
+
+    /// Returns how long the history of jobs that ended is kept.
+    pub fn job_retention(&self) -> Result<Duration, SettingsError> {
+        let name = "DIGITALLZ_JOB_RETENTION_DAYS";
+        let days: u16 = self.parse(name)?;
+        if days == 0 {
+            return Err(SettingsError::Malformed { name, problem: "at least 1".to_owned() });
+        }
+        Ok(Duration::from_secs(u64::from(days) * 86_400))
     }
 
     /// Returns how many questions are open at a time per marketplace.
@@ -353,6 +374,7 @@ impl Environment {
     pub fn check(&self) -> Result<(), SettingsError> {
         self.collector()?;
         self.queue()?;
+        self.job_retention()?;
         self.collect_concurrency()?;
         self.process_concurrency()?;
         for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON"] {
