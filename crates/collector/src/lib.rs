@@ -18,6 +18,7 @@ mod http;
 mod limiter;
 mod limits;
 mod marketplaces;
+mod terms;
 mod token;
 
 use std::sync::Arc;
