@@ -16,3 +16,4 @@ mod queue;
 mod recordings;
 mod scheduler;
 mod schema;
+mod terms;
