@@ -3,7 +3,7 @@ alter table ml.predictions
     alter column model_version_id drop not null,
     add constraint a_prediction_has_a_model check (model_version_id is not null or is_abstained);
 create unique index predictions_without_model
-    on ml.predictions (keyword_id, target_kind, as_of_date, horizon_days) where model_version_id is null;
+    on ml.predictions (keyword_id, target_kind, as_of_date, horizon_days, run_id) where model_version_id is null;
 comment on column ml.predictions.model_version_id is 'The model that predicted; null when the terms of the source allow none.';
 
 create or replace view analytics.keyword_predictions_v1 as

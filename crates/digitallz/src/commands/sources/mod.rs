@@ -194,7 +194,9 @@ fn warn_beyond_terms(marketplace: Marketplace, rules: &Rules) {
         (Some(chosen), Some(usual)) => chosen > usual,
     };
     if rules.may_train && !usual.may_train {
-        eprintln!("note: {}", terms::known(marketplace).points[if marketplace == Marketplace::Ebay { 2 } else { 0 }]);
+        eprintln!(
+            "note: {marketplace} must consent before its data trains a model; see `digitallz sources terms {marketplace}`"
+        );
     }
     if is_longer(rules.listing_retention, usual.listing_retention)
         || is_longer(rules.raw_retention, usual.raw_retention)
