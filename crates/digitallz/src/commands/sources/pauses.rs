@@ -94,7 +94,8 @@ pub async fn pause(cli: &Cli, session: &Session, args: &PauseArgs) -> anyhow::Re
         return output::print_json(&json!({ "pause": pause }));
     }
     let verb = if args.dry_run { "would be paused" } else { "paused" };
-    let end = until.map_or("until it is resumed".to_owned(), |until| format!("until {}", until.to_rfc3339()));
+    let end =
+        until.map_or("until it is resumed".to_owned(), |until| format!("until {}", until.format("%Y-%m-%d %H:%M UTC")));
     output::print(&format!("{scope} {verb} {end}: {}", args.reason))
 }
 
