@@ -20,3 +20,4 @@ mod recordings;
 mod scheduler;
 mod schema;
 mod signals;
+mod terms;

@@ -11,6 +11,7 @@ pub mod config;
 pub mod cost;
 pub mod fetch;
 pub mod plan;
+pub mod quota;
 pub mod recording;
 
 mod ask;
@@ -20,7 +21,7 @@ mod gate;
 mod http;
 mod limits;
 mod marketplaces;
-pub mod quota;
+mod terms;
 mod token;
 
 use std::sync::Arc;

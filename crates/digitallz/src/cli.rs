@@ -98,6 +98,9 @@ pub enum Command {
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
+    /// The marketplaces: their terms, what is kept of them, pauses and health.
+    #[command(subcommand)]
+    Sources(SourcesCommand),
     /// Look for what is missing or wrong.
     Doctor,
     /// The settings.
@@ -390,6 +393,114 @@ pub enum PredictionsCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+}
+
+/// The marketplaces: their terms, what is kept of them, pauses and health.
+#[derive(Debug, Subcommand)]
+pub enum SourcesCommand {
+    /// List the marketplaces with their terms, policies, pauses and health.
+    List,
+    /// Show everything about one marketplace.
+    Show {
+        /// The marketplace.
+        marketplace: Marketplace,
+    },
+    /// Print the terms of use that are to be acknowledged.
+    Terms {
+        /// The marketplace; all of them when none is named.
+        marketplace: Option<Marketplace>,
+    },
+    /// Acknowledge the terms of use of a marketplace; nothing is collected from it before.
+    Acknowledge {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Version of the terms that you read, as `sources terms` prints it.
+        #[arg(long, value_name = "VERSION")]
+        terms: String,
+        /// Who acknowledges them.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+    /// Set how long data of a marketplace is kept and whether it may train a model.
+    Policy(PolicyArgs),
+    /// Ask a marketplace nothing, or one market or operation of it, until it is resumed.
+    Pause(PauseArgs),
+    /// End pauses, those of the circuit breaker included.
+    Resume {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Only pauses of this market.
+        #[arg(long)]
+        market: Option<String>,
+        /// Only pauses of this operation.
+        #[arg(long, value_name = "NAME")]
+        operation: Option<String>,
+        /// Who resumes it.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        by: String,
+        /// Say which pauses would end.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete now what was kept for as long as its source allows.
+    Purge {
+        /// Say what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Options of `sources policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// How long content of listings is kept, answers about listings included: a number of h or d, or `forever`.
+    #[arg(long, value_name = "TIME")]
+    pub listing_retention: Option<String>,
+    /// How long other answers are kept.
+    #[arg(long, value_name = "TIME")]
+    pub raw_retention: Option<String>,
+    /// How long observations of keywords are kept.
+    #[arg(long, value_name = "TIME")]
+    pub aggregate_retention: Option<String>,
+    /// Whether models may be trained on its data.
+    #[arg(long, value_name = "BOOL")]
+    pub may_train: Option<bool>,
+    /// Who decides.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Say what would be in force.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `sources pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// Only this market.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only this operation.
+    #[arg(long, value_name = "NAME")]
+    pub operation: Option<String>,
+    /// When it ends by itself, RFC 3339.
+    #[arg(long, value_name = "TIME", conflicts_with = "for_time")]
+    pub until: Option<chrono::DateTime<chrono::Utc>>,
+    /// After how long it ends by itself: a number of m, h or d.
+    #[arg(long = "for", value_name = "TIME")]
+    pub for_time: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who pauses it.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub by: String,
+    /// Say what would be paused.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The settings.

@@ -94,6 +94,10 @@ async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) 
     let environment = demo_environment(&sandbox);
     let keyword_count = import_keywords(&db, args.keywords, clock.now()).await?;
     make_schedules(&db, first).await?;
+    demo_mark::acknowledge_sources(&db, first).await?;
+    eprintln!(
+        "demo: acknowledges the terms of its own pretend marketplaces; those of the true ones are yours to acknowledge"
+    );
     eprintln!(
         "demo: {keyword_count} keywords, {} weekly collections from {} to {}",
         weeks.len(),

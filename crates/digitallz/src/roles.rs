@@ -144,6 +144,7 @@ async fn collect(context: digitallz_collector::Context, job: Job, attempt: Attem
 async fn process(context: digitallz_processor::Context, job: Job, attempt: Attempt) -> Result<(), Failure> {
     match job {
         Job::ProcessPayload(job) => digitallz_processor::process::run(&context, &attempt, job).await,
+        Job::PurgeExpired(job) => digitallz_processor::purge::run(&context, &attempt, job).await,
         other => Err(not_served(&other)),
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
-use crate::commands::runs;
+use crate::commands::{runs, sources};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -101,6 +101,7 @@ async fn start_and_wait(
         None
     } else {
         demo_mark::note_users_data(&session.db).await?;
+        sources::require_terms(&session.db, site.marketplace).await?;
         Some(start(&session.db, site, chosen, session.clock.now()).await?)
     };
     let crawl = Crawl {

@@ -11,6 +11,7 @@ pub mod predictions;
 mod run;
 pub mod runs;
 mod sandbox;
+pub mod sources;
 
 use crate::cli::{Cli, Command};
 use crate::demo;
@@ -30,6 +31,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor => doctor::run(&cli).await,
         Command::Config(command) => config::run(&cli, command),
     }
