@@ -19,6 +19,7 @@ use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::source_policy;
 use digitallz_sandbox::{LimitStatistics, LimitWindow, Period, Sandbox, SandboxConfig};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -303,10 +304,9 @@ async fn unaccounted(db: &PgPool, found: &[(&Limited, LimitStatistics)]) -> anyh
 
 /// The pretend marketplaces' terms allow everything.
 async fn allow_all_sources(db: &PgPool) -> anyhow::Result<()> {
-    sqlx::query!(
-        "update ops.source_policies set terms_version = 'sandbox', acknowledged_by = 'bench', acknowledged_at = now()"
-    )
-    .execute(db)
-    .await?;
+    let mut connection = db.acquire().await?;
+    for marketplace in Marketplace::ALL {
+        source_policy::acknowledge(&mut connection, marketplace, "bench-quota", Clock::System.now()).await?;
+    }
     Ok(())
 }
