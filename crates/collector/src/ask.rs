@@ -15,6 +15,7 @@ use crate::Context;
 use crate::exchange::{Answer, Expects, Request, TokenKind, open_url};
 use crate::http::{Http, HttpError};
 use crate::limiter::Wait;
+use crate::limits::Limits;
 use crate::marketplaces::adapter::{AnswerError, Question, Step};
 use crate::marketplaces::{Channel, credential_settings};
 
@@ -199,8 +200,10 @@ impl Asking<'_> {
         own_delay(self.attempt.try_number, rand::rng().random_range(0.5..=1.0)).max(period)
     }
 
+    /// Returns the name of the operation's own bucket; that of all operations together counts anyway.
     fn scope(&self, operation: &'static str) -> &'static str {
-        self.channel.adapter.scopes(operation).last().copied().unwrap_or(operation)
+        let narrowest = self.channel.adapter.scopes(operation).last().copied();
+        narrowest.filter(|scope| *scope != Limits::ANY).unwrap_or(operation)
     }
 
     fn marketplace(&self) -> Marketplace {
