@@ -12,6 +12,7 @@ use anyhow::{Context, bail, ensure};
 use digitallz::commands::crawl;
 use digitallz::commands::keywords::Entry;
 use digitallz::postgres::{self, DATABASE_NAME, PrivatePostgres};
+use digitallz::settings::Environment;
 use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
@@ -82,7 +83,8 @@ pub async fn run(chaos: &Chaos) -> anyhow::Result<Report> {
     std::fs::create_dir_all(&chaos.directory)?;
     let server = postgres::start(&chaos.directory, SERVER_OPTIONS).await?;
     let cluster = server.directory().to_owned();
-    let sandbox = Sandbox::start(SandboxConfig { seed: chaos.seed, limit_factor: 1e6, ..SandboxConfig::default() }).await?;
+    let sandbox =
+        Sandbox::start(SandboxConfig { seed: chaos.seed, limit_factor: 1e6, ..SandboxConfig::default() }).await?;
     let result = Storm::start(chaos, server, &sandbox).await?.run(&sandbox).await;
     sandbox.stop().await;
     postgres::stop(&chaos.directory)?;
@@ -169,11 +171,18 @@ impl<'a> Storm<'a> {
             if said_at.elapsed() > Duration::from_secs(5) {
                 said_at = Instant::now();
                 eprintln!("chaos: {ended} jobs ended, {open} open, {kill_count} kills, {restart_count} crashes");
+                if std::env::var_os("DIGITALLZ_CHAOS_VERBOSE").is_some() {
+                    eprintln!("chaos: {}", self.open_jobs().await?);
+                }
             }
             if open == 0 {
                 break;
             }
-            ensure!(started.elapsed() < self.chaos.patience, "{open} jobs are still open: {}", self.open_jobs().await?);
+            if started.elapsed() > self.chaos.patience {
+                let said = std::fs::read_to_string(self.chaos.directory.join("workers.log")).unwrap_or_default();
+                let last: Vec<&str> = said.lines().rev().take(10).collect();
+                bail!("{open} jobs are still open: {}\nworkers: {}", self.open_jobs().await?, last.join("\n"));
+            }
         }
         let seconds = started.elapsed().as_secs_f64();
         self.count(sandbox, seconds, kill_count, restart_count).await
@@ -189,9 +198,15 @@ impl<'a> Storm<'a> {
             .args(["--log", "error", "run", "collector", "processor"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(self.worker_log()?)
             .spawn()
             .with_context(|| format!("failed to start {}", self.chaos.binary.display()))
+    }
+
+    /// What the workers say, for whoever looks into a storm that does not end.
+    fn worker_log(&self) -> anyhow::Result<std::fs::File> {
+        let path = self.chaos.directory.join("workers.log");
+        Ok(std::fs::File::options().create(true).append(true).open(path)?)
     }
 
     /// Starts a worker for each that was killed or found no database.
@@ -233,7 +248,10 @@ impl<'a> Storm<'a> {
     }
 
     async fn open_jobs(&self) -> anyhow::Result<String> {
-        let sql = "select job_name || ' ' || state || ' ' || attempts || ' tries, due in ' || (run_at - now())::text
+        let sql =
+            "select format('%s %s, %s tries, %s snoozes, due in %s, last: %s', queue_name, state, attempts, snoozes,
+                       run_at - now(), (select cause from ops.job_attempts tries where tries.job_id = jobs.job_id
+                                        and cause is not null order by try_number desc limit 1))
                    from ops.jobs where state in ('ready', 'running') limit 5";
         let rows = sqlx::query(sql).fetch_all(&self.db).await?;
         Ok(rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("; "))
@@ -337,8 +355,9 @@ fn settings(sandbox: &Sandbox) -> String {
         ("DIGITALLZ_RETRY_BASE_SECONDS", "0.2"),
         ("DIGITALLZ_HEARTBEAT_SECONDS", "1"),
     ];
-    let given = sandbox.settings().into_iter().chain(own.map(|(name, value)| (name, value.to_owned())));
-    given.map(|(name, value)| format!("{name}={value}\n")).collect()
+    let own = own.map(|(name, value)| (name, value.to_owned()));
+    let environment = Environment::default().with(sandbox.settings()).with(own);
+    environment.given().map(|(name, value)| format!("{name}={}\n", value.expose())).collect()
 }
 
 /// Makes as many keywords as wanted: the sandbox's named ones, then those with a number.
