@@ -1,5 +1,6 @@
 //! The contract between the parts: words, tables and job messages. It decides nothing.
 
+pub mod audit;
 pub mod clock;
 pub mod database;
 pub mod failure;
