@@ -87,6 +87,9 @@ pub enum Command {
     /// Collect now.
     #[command(subcommand)]
     Crawl(CrawlCommand),
+    /// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// Crawl runs and their sums.
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -221,6 +224,83 @@ pub enum CrawlCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+/// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+#[derive(Debug, Subcommand)]
+pub enum SchedulesCommand {
+    /// List schedules with what is due next, what fired last and how much was missed.
+    List,
+    /// Show a schedule with its next five due moments.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Bring schedules to what a file says; a second time changes nothing.
+    Apply {
+        /// The file, such as deploy/schedules.example.toml.
+        file: PathBuf,
+        /// Say what would change.
+        #[arg(long)]
+        dry_run: bool,
+        /// Remove schedules that a file made and this one does not name; pause those that started crawl runs.
+        #[arg(long)]
+        prune: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Keep a schedule from firing.
+    Pause {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Let a paused schedule fire again, from its next moment on.
+    Resume {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Make up for what fell due during the pause, as its missed-run policy and catch-up window say.
+        #[arg(long)]
+        catch_up: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Fire a schedule now, besides its rhythm and ahead of what is scheduled.
+    Trigger {
+        /// Its name.
+        name: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+}
+
+/// Which schedules to act on.
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub struct ScheduleSelection {
+    /// Names of schedules.
+    pub names: Vec<String>,
+    /// All schedules.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+}
+
+/// Who does something that the audit trail keeps.
+#[derive(Debug, Args)]
+pub struct Actor {
+    /// Who does it, for the audit trail.
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "operator")]
+    pub by: String,
 }
 
 /// Crawl runs and their sums.

@@ -103,7 +103,8 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("DIGITALLZ_TRAIN_CRON", "0 0 5 * * MON", "When models are trained."),
     plain("DIGITALLZ_SCORE_CRON", "0 30 5 * * *", "When predictions are made."),
-    plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
+    plain("DIGITALLZ_PURGE_CRON", "0 15 * * * *", "When what was kept for as long as its terms allow is deleted."),
+    plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of these schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
     plain(
@@ -377,7 +378,7 @@ impl Environment {
         self.job_retention()?;
         self.collect_concurrency()?;
         self.process_concurrency()?;
-        for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON"] {
+        for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON", "DIGITALLZ_PURGE_CRON"] {
             self.cron(name)?;
         }
         self.time_zone()?;

@@ -23,7 +23,7 @@ use crate::roles;
 use crate::session::Session;
 
 /// Priority of runs that a person asked for; scheduled ones have 0.
-const OPERATOR_PRIORITY: i32 = 10;
+pub const OPERATOR_PRIORITY: i32 = 10;
 
 /// How often a waiting command looks at its run.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
