@@ -18,6 +18,7 @@ use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy;
 use digitallz_sandbox::{Fault, FaultRule, Sandbox, SandboxConfig};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -120,6 +121,7 @@ impl<'a> Storm<'a> {
         let url = server.url(DATABASE_NAME);
         let db = database::connect(&url, 4).await?;
         database::migrate(&db).await?;
+        acknowledge_terms(&db).await?;
         let env_file = chaos.directory.join("chaos.env");
         std::fs::write(&env_file, settings(sandbox))?;
 
@@ -350,7 +352,9 @@ fn settings(sandbox: &Sandbox) -> String {
             "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000",
         ),
         ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000"),
-        ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000"),
+        ("DIGITALLZ_EBAY_LIMITS", "browse=1000:1000,browse.items=1000:1000,oauthToken=1000:1000"),
+        // Every source fails all the time here, and is to be asked all the same.
+        ("DIGITALLZ_BREAKER_FAILURES", "1000000"),
         ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "1"),
         ("DIGITALLZ_RETRY_BASE_SECONDS", "0.2"),
         ("DIGITALLZ_HEARTBEAT_SECONDS", "1"),
@@ -358,6 +362,15 @@ fn settings(sandbox: &Sandbox) -> String {
     let own = own.map(|(name, value)| (name, value.to_owned()));
     let environment = Environment::default().with(sandbox.settings()).with(own);
     environment.given().map(|(name, value)| format!("{name}={}\n", value.expose())).collect()
+}
+
+/// The pretend marketplaces' terms allow everything.
+async fn acknowledge_terms(db: &PgPool) -> anyhow::Result<()> {
+    let mut connection = db.acquire().await?;
+    for marketplace in Marketplace::ALL {
+        source_policy::acknowledge(&mut connection, marketplace, "chaos", Clock::System.now()).await?;
+    }
+    Ok(())
 }
 
 /// Makes as many keywords as wanted: the sandbox's named ones, then those with a number.
