@@ -138,7 +138,7 @@ impl Asking<'_> {
         self.attempt.count_request();
         let answer = self.http.send(request, &self.ctx.clock).await.map_err(|error| match error {
             HttpError::TooLarge { .. } | HttpError::Header(_) | HttpError::Setup(_) => Failure::give_up(error),
-            HttpError::Exchange { .. } | HttpError::Body { .. } => Failure::retry(error),
+            HttpError::Exchange { .. } | HttpError::Body { .. } | HttpError::Spool(_) => Failure::retry(error),
         })?;
         limiter.learn(request.operation, self.channel.adapter.stated_limit(&answer));
         Ok(answer)
@@ -219,8 +219,8 @@ impl Exchange {
             status_code: self.answer.status,
             response_headers: self.answer.open_headers(),
             content_type: self.answer.media_type(),
-            body: self.answer.body,
             fetched_at: self.answer.received_at,
+            body: self.answer.into_body(),
             ingested_at: now,
         }
     }

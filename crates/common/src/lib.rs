@@ -11,4 +11,5 @@ pub mod queue;
 pub mod raw_payload;
 pub mod secret;
 pub mod source_policy;
+pub mod spool;
 pub mod week;

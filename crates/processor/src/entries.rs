@@ -173,6 +173,7 @@ impl Entries {
             serp_entries: Vec::new(),
             quarantined: self.quarantined,
             row_count: self.row_count as i32,
+            further_quarantined_row_count: 0,
             untracked_row_count: 0,
         }
     }
