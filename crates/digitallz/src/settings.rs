@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use digitallz_collector::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
+use digitallz_collector::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, HttpConfig, Limits};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
@@ -71,6 +71,12 @@ pub const SETTINGS: &[Setting] = &[
     plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
+    plain(
+        "DIGITALLZ_SPOOL_DIR",
+        "",
+        "Directory for report documents while they are received, on a disk; by default that for temporary files.",
+    ),
+    plain("DIGITALLZ_DOCUMENT_BYTES_MAX", "8589934592", "Largest report document that is accepted, in bytes as sent."),
     plain(
         "DIGITALLZ_HEARTBEAT_SECONDS",
         "5",
@@ -217,7 +223,18 @@ impl Environment {
         ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
         self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
 
-        Ok(CollectorConfig { amazon: Some(amazon), etsy: Some(etsy), ebay: Some(ebay), ..CollectorConfig::default() })
+        let http = HttpConfig {
+            max_document_bytes: self.parse("DIGITALLZ_DOCUMENT_BYTES_MAX")?,
+            spool_dir: self.get("DIGITALLZ_SPOOL_DIR").map(|directory| PathBuf::from(directory.expose())),
+            ..HttpConfig::default()
+        };
+        Ok(CollectorConfig {
+            amazon: Some(amazon),
+            etsy: Some(etsy),
+            ebay: Some(ebay),
+            http,
+            ..CollectorConfig::default()
+        })
     }
 
     /// Tells which settings a marketplace still needs before it can be asked.

@@ -73,13 +73,13 @@ impl<Source: Read> Scanner<Source> {
         let mut length = 0;
         loop {
             let rest = &self.buffer[self.position + length..self.end];
-            if let Some(more) = shape.end_in(rest) {
-                length += more;
-                break;
-            }
-            length += rest.len();
+            let end = shape.end_in(rest);
+            length += end.unwrap_or(rest.len());
             if length > MAX_VALUE_BYTES {
                 return Err(Problem::at("", format!("a value is longer than {MAX_VALUE_BYTES} bytes")));
+            }
+            if end.is_some() {
+                break;
             }
             if !self.fill()? {
                 shape.end_of_text()?;
