@@ -7,6 +7,7 @@ mod architecture;
 mod command_line;
 mod contracts;
 mod demo;
+mod documents;
 mod faults;
 mod harness;
 mod killed;
