@@ -291,5 +291,5 @@ async fn a_recording_brought_in_twice_is_stored_once() {
 
 /// A fault that happens at the first request and never again.
 fn once(marketplace: digitallz_sandbox::Marketplace, operation: &str, fault: Fault) -> FaultRule {
-    FaultRule { marketplace, operation: Some(operation.to_owned()), keyword: None, times: Some(1), fault }
+    FaultRule { marketplace, operation: Some(operation.to_owned()), keyword: None, times: Some(1), share: None, fault }
 }

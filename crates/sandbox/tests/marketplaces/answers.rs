@@ -1,131 +1,14 @@
-//! The pretend marketplaces as a client meets them.
+//! What the marketplaces answer, with their traps and faults.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
-
-use std::collections::HashMap;
 use std::io::Read;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use digitallz_sandbox::{Fault, FaultRule, Marketplace, Sandbox, SandboxConfig, true_weekly_demand};
-use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use chrono::NaiveDate;
+use digitallz_sandbox::{Fault, Marketplace, SandboxConfig, true_weekly_demand};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-/// A running sandbox and a client with its credentials.
-struct Bench {
-    sandbox: Sandbox,
-    settings: HashMap<&'static str, String>,
-    client: Client,
-    amazon_token: String,
-    ebay_token: String,
-}
-
-fn moment(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-impl Bench {
-    async fn start(limit_factor: f64) -> Self {
-        let now = Some(moment("2025-11-19T10:00:00Z"));
-        Self::with(SandboxConfig { now, limit_factor, keep_requests: true, ..SandboxConfig::default() }).await
-    }
-
-    async fn with(config: SandboxConfig) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let sandbox = Sandbox::start(config).await.unwrap();
-        let settings: HashMap<_, _> = sandbox.settings().into_iter().collect();
-        let client = Client::new();
-        let mut bench = Self { sandbox, settings, client, amazon_token: String::new(), ebay_token: String::new() };
-        bench.amazon_token = bench.amazon_login("refresh_token").await["access_token"].as_str().unwrap().into();
-        bench.ebay_token = bench.ebay_login().await["access_token"].as_str().unwrap().into();
-        bench
-    }
-
-    async fn amazon_login(&self, grant_type: &str) -> Value {
-        let form = [
-            ("grant_type", grant_type),
-            ("client_id", &self.settings["DIGITALLZ_AMAZON_CLIENT_ID"]),
-            ("client_secret", &self.settings["DIGITALLZ_AMAZON_CLIENT_SECRET"]),
-            ("refresh_token", &self.settings["DIGITALLZ_AMAZON_REFRESH_TOKEN"]),
-        ];
-        let request = self.client.post(&self.settings["DIGITALLZ_AMAZON_TOKEN_URL"]).form(&form);
-        request.send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn ebay_login(&self) -> Value {
-        let url = format!("{}/identity/v1/oauth2/token", self.settings["DIGITALLZ_EBAY_BASE_URL"]);
-        let (id, secret) = (&self.settings["DIGITALLZ_EBAY_CLIENT_ID"], &self.settings["DIGITALLZ_EBAY_CLIENT_SECRET"]);
-        let form = [("grant_type", "client_credentials"), ("scope", "https://api.ebay.com/oauth/api_scope")];
-        let request = self.client.post(url).basic_auth(id, Some(secret)).form(&form);
-        request.send().await.unwrap().json().await.unwrap()
-    }
-
-    fn amazon(&self, path: &str) -> RequestBuilder {
-        let url = format!("{}{path}", self.settings["DIGITALLZ_AMAZON_BASE_URL"]);
-        self.client.get(url).header("x-amz-access-token", &self.amazon_token)
-    }
-
-    fn catalog(&self, rest: &str) -> RequestBuilder {
-        self.amazon(&format!("/catalog/2022-04-01/items?marketplaceIds=ATVPDKIKX0DER&{rest}"))
-    }
-
-    fn etsy(&self, path: &str) -> RequestBuilder {
-        let key =
-            format!("{}:{}", self.settings["DIGITALLZ_ETSY_KEYSTRING"], self.settings["DIGITALLZ_ETSY_SHARED_SECRET"]);
-        let url = format!("{}/v3/application/listings/{path}", self.settings["DIGITALLZ_ETSY_BASE_URL"]);
-        self.client.get(url).header("x-api-key", key)
-    }
-
-    fn ebay(&self, query: &str) -> RequestBuilder {
-        let url = format!("{}/buy/browse/v1/item_summary/search?{query}", self.settings["DIGITALLZ_EBAY_BASE_URL"]);
-        self.client.get(url).bearer_auth(&self.ebay_token)
-    }
-
-    async fn order_report(&self, first: &str, last: &str) -> Response {
-        let order = json!({
-            "reportType": "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT",
-            "reportOptions": { "reportPeriod": "WEEK" },
-            "dataStartTime": first,
-            "dataEndTime": last,
-            "marketplaceIds": ["ATVPDKIKX0DER"],
-        });
-        let url = format!("{}/reports/2021-06-30/reports", self.settings["DIGITALLZ_AMAZON_BASE_URL"]);
-        let request = self.client.post(url).header("x-amz-access-token", &self.amazon_token).json(&order);
-        request.send().await.unwrap()
-    }
-
-    /// Polls a report until it has ended and returns its states.
-    async fn follow_report(&self, id: &str) -> (Vec<String>, Value) {
-        let mut states = Vec::new();
-        loop {
-            let report = body(self.amazon(&format!("/reports/2021-06-30/reports/{id}"))).await;
-            let state = report["processingStatus"].as_str().unwrap().to_owned();
-            states.push(state.clone());
-            if !state.starts_with("IN_") {
-                return (states, report);
-            }
-        }
-    }
-
-    fn inject(&self, marketplace: Marketplace, fault: Fault) {
-        self.sandbox.inject(FaultRule { marketplace, operation: None, keyword: None, times: Some(1), fault });
-    }
-}
-
-async fn send(request: RequestBuilder) -> Response {
-    request.send().await.unwrap()
-}
-
-async fn body(request: RequestBuilder) -> Value {
-    let response = send(request).await;
-    assert!(response.status().is_success(), "{}", response.text().await.unwrap());
-    response.json().await.unwrap()
-}
-
-async fn refusal(request: RequestBuilder) -> (u16, Value) {
-    let response = send(request).await;
-    (response.status().as_u16(), response.json().await.unwrap())
-}
+use crate::bench::{Bench, body, moment, refusal, send};
 
 #[tokio::test]
 async fn the_same_seed_and_moment_give_the_same_bytes() {
@@ -364,14 +247,14 @@ async fn ebay_search_has_the_published_traps() {
 
 #[tokio::test]
 async fn ebay_wants_good_credentials_and_counts_the_day() {
-    let bench = Bench::start(0.0004).await;
-    let url = format!("{}/identity/v1/oauth2/token", bench.settings["DIGITALLZ_EBAY_BASE_URL"]);
-    let (status, error) =
-        refusal(bench.client.post(url).basic_auth("me", Some("wrong")).form(&[("grant_type", "x")])).await;
-    assert_eq!((status, error["error"].as_str()), (401, Some("invalid_client")));
     let mut bare = Bench::start(1.0).await;
+    let url = format!("{}/identity/v1/oauth2/token", bare.settings["DIGITALLZ_EBAY_BASE_URL"]);
+    let (status, error) =
+        refusal(bare.client.post(url).basic_auth("me", Some("wrong")).form(&[("grant_type", "x")])).await;
+    assert_eq!((status, error["error"].as_str()), (401, Some("invalid_client")));
     bare.ebay_token = "expired".into();
     assert_eq!(refusal(bare.ebay("q=film%20camera")).await.1["errors"][0]["errorId"], 1001);
+    let bench = Bench::start(0.0004).await;
     for _ in 0..2 {
         assert_eq!(send(bench.ebay("q=film%20camera&limit=1")).await.status(), StatusCode::OK);
     }
