@@ -35,9 +35,7 @@ async fn collect(app: &TestApp) {
     let keywords = app.keywords(Marketplace::Amazon, 3);
     app.crawl(Marketplace::Amazon, &keywords).await;
     let roles = app.play(&[Role::Collector]);
-    app.database
-        .wait_for_count("select count(*) from raw.payloads where resource = 'search_terms_report'", 1)
-        .await;
+    app.database.wait_for_count("select count(*) from raw.payloads where resource = 'search_terms_report'", 1).await;
     roles.stop().await;
 }
 
@@ -54,7 +52,7 @@ fn ranks_in(document: &[u8], keywords: &[String]) -> (u64, BTreeMap<String, u64>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_in_many_chunks_is_stored_verbatim_and_read_as_it_passes_by() {
-    let app = start(64_000_000).await;
+    let app = start(36_000_000).await;
     let keywords = app.keywords(Marketplace::Amazon, 3);
     let crawl_run_id = app.crawl(Marketplace::Amazon, &keywords).await;
     app.work_until_idle().await;
@@ -94,9 +92,11 @@ async fn a_document_in_many_chunks_is_stored_verbatim_and_read_as_it_passes_by()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_was_changed_lost_a_chunk_or_was_purged_is_given_up_and_says_why() {
-    let app = start(64_000_000).await;
+    let app = start(36_000_000).await;
     collect(&app).await;
-    let flip = format!("update raw.payload_chunks set bytes = set_byte(bytes, 9, get_byte(bytes, 9) # 1) where {SECOND_CHUNK}");
+    let flip = format!(
+        "update raw.payload_chunks set bytes = set_byte(bytes, 9, get_byte(bytes, 9) # 1) where {SECOND_CHUNK}"
+    );
     let lose = format!("update raw.payload_chunks set chunk_number = -chunk_number where {SECOND_CHUNK}");
     let purge = "update raw.payloads set purged_at = '2026-03-11T00:00:00Z', chunk_count = null where chunk_count > 2";
     app.database.execute("alter table raw.payload_chunks drop constraint payload_chunks_chunk_number_check").await;
@@ -135,7 +135,7 @@ async fn a_document_that_was_changed_lost_a_chunk_or_was_purged_is_given_up_and_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_collector_killed_while_it_stores_a_document_leaves_neither_rows_nor_files() {
-    let app = start(64_000_000).await;
+    let app = start(36_000_000).await;
     let directory = scratch("documents");
     let spool = scratch("spool");
     let env_file = app.env_file(&directory);

@@ -84,11 +84,7 @@ impl SpoolWriter {
 
     /// Ends the body.
     pub fn finish(self) -> Spool {
-        Spool {
-            file: Arc::new(self.file),
-            size_bytes: self.size_bytes,
-            content_sha256: self.hash.finalize().into(),
-        }
+        Spool { file: Arc::new(self.file), size_bytes: self.size_bytes, content_sha256: self.hash.finalize().into() }
     }
 }
 

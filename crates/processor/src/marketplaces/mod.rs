@@ -43,9 +43,7 @@ pub fn read_passing(
         return amazon::read_report(body, tracked);
     }
     let mut held = Vec::new();
-    body.take(MAX_HELD_BYTES as u64 + 1)
-        .read_to_end(&mut held)
-        .map_err(|error| Problem::at("", error.to_string()))?;
+    body.take(MAX_HELD_BYTES as u64 + 1).read_to_end(&mut held).map_err(|error| Problem::at("", error.to_string()))?;
     if held.len() > MAX_HELD_BYTES {
         return Err(Problem::at("", format!("it is larger than {MAX_HELD_BYTES} bytes")).into());
     }

@@ -87,7 +87,8 @@ fn step_through_rows<Source: Read>(
             json.expect(b',').map_err(at_row)?;
         }
         let text = json.value().map_err(at_row)?;
-        let row: &RawValue = serde_json::from_slice(text).map_err(|error| at_row(Problem::at("", error.to_string())))?;
+        let row: &RawValue =
+            serde_json::from_slice(text).map_err(|error| at_row(Problem::at("", error.to_string())))?;
         take_up(row);
         index += 1;
     }
