@@ -233,3 +233,84 @@ fn header_value(name: &'static str, text: &Text) -> Result<HeaderValue, HttpErro
     value.set_sensitive(matches!(text, Text::Secret(_)));
     Ok(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use digitallz_common::clock::Clock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use url::Url;
+
+    use super::*;
+
+    /// Answers one request with these bytes, then holds the connection open as long or closes it.
+    async fn serve(answer: Vec<u8>, silence: Duration) -> Url {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/document", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            let _ = connection.read(&mut request).await.unwrap();
+            let _ = connection.write_all(&answer).await;
+            tokio::time::sleep(silence).await;
+        });
+        Url::parse(&url).unwrap()
+    }
+
+    async fn ask(url: Url, spool_dir: &Path, max_document_bytes: u64) -> Result<Answer, HttpError> {
+        let config = HttpConfig {
+            timeout: Duration::from_millis(300),
+            max_document_bytes,
+            spool_dir: Some(spool_dir.to_owned()),
+            ..HttpConfig::default()
+        };
+        let request = Request { expects: Expects::Document, ..Request::get("downloadDocument", url) };
+        Http::new(&config).unwrap().send(&request, &Clock::System).await
+    }
+
+    fn head(status: &str, length: usize) -> Vec<u8> {
+        format!("HTTP/1.1 {status}\r\nContent-Encoding: gzip\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_document_lies_in_a_file_as_it_came_and_its_beginning_in_memory() {
+        let body: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+        let url = serve([head("200 OK", body.len()), body.clone()].concat(), Duration::ZERO).await;
+        let answer = ask(url, &std::env::temp_dir(), 300_000).await.unwrap();
+        assert_eq!(answer.document.as_ref().unwrap().size_bytes(), 300_000);
+        let mut whole = Vec::new();
+        answer.reader().read_to_end(&mut whole).unwrap();
+        assert!(whole == body);
+        assert!(answer.body == body[..MAX_START_BYTES]);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_held_in_memory_up_to_a_bound() {
+        let body = vec![b'x'; 200_000];
+        let url = serve([head("403 Forbidden", body.len()), body].concat(), Duration::ZERO).await;
+        let answer = ask(url, Path::new("/nowhere"), 10).await.unwrap();
+        assert!(answer.document.is_none());
+        assert_eq!((answer.status, answer.body.len()), (403, MAX_START_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_too_large_breaks_off_falls_silent_or_finds_no_room_is_no_answer() {
+        let announced = serve(head("200 OK", 101), Duration::ZERO).await;
+        let unannounced = [b"HTTP/1.1 200 OK\r\n\r\n".to_vec(), vec![b'x'; 101]].concat();
+        let unannounced = serve(unannounced, Duration::ZERO).await;
+        for url in [announced, unannounced] {
+            let error = ask(url, &std::env::temp_dir(), 100).await.unwrap_err();
+            assert!(matches!(error, HttpError::TooLarge { max_bytes: 100, .. }), "{error}");
+        }
+        for silence in [Duration::ZERO, Duration::from_secs(60)] {
+            let url = serve([head("200 OK", 100), vec![b'x'; 60]].concat(), silence).await;
+            let error = ask(url, &std::env::temp_dir(), 100).await.unwrap_err();
+            assert!(matches!(error, HttpError::Body { received_bytes: 60, .. }), "{error}");
+        }
+        let url = serve([head("200 OK", 3), b"{}\n".to_vec()].concat(), Duration::ZERO).await;
+        let error = ask(url, Path::new("/nowhere"), 100).await.unwrap_err();
+        assert!(matches!(error, HttpError::Spool(_)), "{error}");
+    }
+}
