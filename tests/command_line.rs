@@ -70,7 +70,7 @@ fn a_malformed_setting_is_named() {
         1,
         &["DIGITALLZ_TIME_ZONE is malformed", "'Mars' is no IANA time zone", "next: correct the setting"],
     );
-    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=fast").output().unwrap();
+    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "browse=fast").output().unwrap();
     assert_clear(&output, 1, &["DIGITALLZ_EBAY_LIMITS is malformed"]);
     let file = scratch("settings").join("bad.env");
     std::fs::write(&file, "# mine\nDIGITALLZ_TIME_ZONE=UTC\nDIGITALLZ_TYPO=1\n").unwrap();
@@ -81,6 +81,7 @@ fn a_malformed_setting_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_credential_is_one_clear_error_with_the_next_step() {
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let output = command(&["crawl", "now", "--marketplace", "etsy", "--keyword", "lamp", "--wait"])
         .env("DATABASE_URL", database.url.expose())
         .output()
@@ -111,6 +112,7 @@ fn secrets_are_read_from_files_and_never_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_commands_print_json_on_request() {
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let url = database.url.expose().to_owned();
     let run = |arguments: &[&str]| {
         let output = command(arguments).env("DATABASE_URL", &url).output().unwrap();
@@ -145,10 +147,11 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
     let mut sandbox =
         command(&["sandbox", "--limit-factor", "1000"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let settings: Vec<String> = (0..11).map(|_| lines.next().unwrap().unwrap()).collect();
+    let settings: Vec<String> = (0..18).map(|_| lines.next().unwrap().unwrap()).collect();
     let file = scratch("sandbox").join("sandbox.env");
     std::fs::write(&file, settings.join("\n")).unwrap();
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let output = command(&[
         "--json",
         "--env-file",
@@ -162,6 +165,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
         "--wait",
     ])
     .env("DATABASE_URL", database.url.expose())
+    .env("DIGITALLZ_EBAY_RESOURCES", "item_search")
     .output()
     .unwrap();
     sandbox.kill().unwrap();
@@ -177,7 +181,9 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
 
 #[test]
 fn the_help_is_as_documented() {
-    for arguments in [vec!["--help"], vec!["crawl", "now", "--help"], vec!["jobs", "--help"]] {
+    for arguments in
+        [vec!["--help"], vec!["crawl", "now", "--help"], vec!["jobs", "--help"], vec!["schedules", "--help"]]
+    {
         let output = digitallz(&arguments);
         assert!(output.status.success());
         insta::assert_snapshot!(arguments.join("_").replace("--", ""), stdout(&output));

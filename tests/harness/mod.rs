@@ -16,6 +16,7 @@ use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy::{self, Rules};
 use digitallz_sandbox::{Sandbox, SandboxConfig};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use tokio::sync::OnceCell;
@@ -62,6 +63,17 @@ impl TestDatabase {
         rows.iter().map(|row| row.get::<String, _>(0)).collect()
     }
 
+    /// Acknowledges the terms of every marketplace, keeps all that they answer, and lets it train.
+    pub async fn acknowledge_terms(&self) {
+        let now: DateTime<Utc> = NOW.parse().expect("a time");
+        let mut tx = self.db.begin().await.expect("a transaction");
+        for marketplace in Marketplace::ALL {
+            source_policy::set_rules(&mut tx, marketplace, Rules::UNLIMITED, "test", now).await.expect("rules");
+            source_policy::acknowledge(&mut tx, marketplace, "test", now).await.expect("an acknowledgement");
+        }
+        tx.commit().await.expect("a commit");
+    }
+
     /// Runs a statement.
     pub async fn execute(&self, sql: &str) {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&self.db).await.expect(sql);
@@ -76,6 +88,19 @@ impl TestDatabase {
                 return;
             }
             assert!(started.elapsed() < PATIENCE, "expected {expected}, still {found}: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a query counts at least so many.
+    pub async fn wait_for_at_least(&self, sql: &str, least: i64) {
+        let started = std::time::Instant::now();
+        loop {
+            let found = self.count(sql).await;
+            if found >= least {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "expected at least {least}, still {found}: {sql}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -100,8 +125,15 @@ impl TestApp {
         TestApp::start_with(SandboxConfig { limit_factor: 1e6, ..SandboxConfig::default() }).await
     }
 
-    /// Starts a sandbox of the given kind; its world stands at [`NOW`].
+    /// Starts a sandbox of the given kind; its world stands at [`NOW`]. All terms are acknowledged.
     pub async fn start_with(config: SandboxConfig) -> TestApp {
+        let app = TestApp::start_unacknowledged(config).await;
+        app.database.acknowledge_terms().await;
+        app
+    }
+
+    /// Starts a sandbox of the given kind with the policies that a new database has: no terms are acknowledged.
+    pub async fn start_unacknowledged(config: SandboxConfig) -> TestApp {
         let now: DateTime<Utc> = NOW.parse().expect("a time");
         let sandbox = Sandbox::start(SandboxConfig { now: Some(now), keep_requests: true, ..config })
             .await
@@ -109,12 +141,22 @@ impl TestApp {
         let environment = Environment::default().with(sandbox.settings()).with([
             (
                 "DIGITALLZ_AMAZON_LIMITS",
-                "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000"
-                    .to_owned(),
+                raised(&[
+                    "searchCatalogItems",
+                    "getCompetitiveSummary",
+                    "createReport",
+                    "getReport",
+                    "getReportDocument",
+                    "getKeywordRecommendations",
+                ]),
             ),
-            ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000".to_owned()),
-            ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000".to_owned()),
+            ("DIGITALLZ_ETSY_LIMITS", raised(&["any"])),
+            (
+                "DIGITALLZ_EBAY_LIMITS",
+                raised(&["oauthToken", "browse", "browse.items", "taxonomy", "analytics", "insights", "marketing"]),
+            ),
             ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
+            ("DIGITALLZ_BREAKER_FAILURES", "1000".to_owned()),
             ("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned()),
             ("DIGITALLZ_HEARTBEAT_SECONDS", "1".to_owned()),
         ]);
@@ -172,6 +214,11 @@ impl TestApp {
         std::fs::write(&path, lines.join("\n")).expect("an env file");
         path
     }
+}
+
+/// Puts the limits of scopes out of the way.
+fn raised(scopes: &[&str]) -> String {
+    scopes.iter().map(|scope| format!("{scope}=1000:1000")).collect::<Vec<_>>().join(",")
 }
 
 /// Makes an entry of a keyword file.

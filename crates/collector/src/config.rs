@@ -8,7 +8,8 @@ use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::secret::Secret;
 use url::Url;
 
-pub use crate::limits::{Limit, Limits, LimitsError};
+pub use crate::limits::{Limits, LimitsError, Renewal, Window};
+pub use crate::marketplaces::amazon::{Asins, AsinsError};
 pub use crate::marketplaces::{amazon, ebay, etsy};
 
 /// Largest report document that is accepted unless another bound is set, in bytes as it is sent: 8 GiB.
@@ -25,8 +26,27 @@ pub struct CollectorConfig {
     pub ebay: Option<EbayConfig>,
     /// The kinds of data that are asked for, where they are not the defaults.
     pub resources: BTreeMap<Marketplace, Vec<Resource>>,
+    /// When a source that fails is left alone.
+    pub breaker: BreakerConfig,
+    /// A keyword that has results in every market; without one, a search that finds nothing is believed.
+    pub canary: Option<String>,
     /// What holds for every request.
     pub http: HttpConfig,
+}
+
+/// When a source that fails is left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct BreakerConfig {
+    /// Failures in a row after which nobody asks.
+    pub failures: u32,
+    /// For how long, the first time; doubled with each further time, an hour at most.
+    pub open_for: Duration,
+}
+
+impl Default for BreakerConfig {
+    fn default() -> BreakerConfig {
+        BreakerConfig { failures: 10, open_for: Duration::from_secs(60) }
+    }
 }
 
 /// What holds for every HTTP request.
@@ -72,7 +92,15 @@ pub struct AmazonConfig {
     pub pages: u32,
     /// How long to wait before asking again whether a report is done.
     pub report_poll_delay: Duration,
-    /// Limits per operation, see [`amazon::OPERATIONS`].
+    /// The user's own listings, which reports and bids are about.
+    pub asins: Asins,
+    /// Address of Amazon Ads; absent takes the region of the market.
+    pub ads_base_url: Option<Url>,
+    /// The advertiser's long-lived token; empty where no bids are asked for.
+    pub ads_refresh_token: Secret,
+    /// The advertiser's profile in the market; empty where no bids are asked for.
+    pub ads_profile_id: String,
+    /// Limits per scope, see [`amazon::SCOPES`].
     pub limits: Limits,
 }
 
@@ -88,6 +116,10 @@ impl AmazonConfig {
             page_size: amazon::PAGE_SIZE_MAX,
             pages: 1,
             report_poll_delay: Duration::from_secs(60),
+            asins: Asins::default(),
+            ads_base_url: None,
+            ads_refresh_token: Secret::new(""),
+            ads_profile_id: String::new(),
             limits: amazon::limits(),
         }
     }
@@ -106,7 +138,9 @@ pub struct EtsyConfig {
     pub page_size: u32,
     /// Pages per keyword.
     pub pages: u32,
-    /// Limits per operation, see [`etsy::OPERATIONS`].
+    /// Listings of the first page whose shops and reviews are asked for.
+    pub details: u32,
+    /// Limits per scope, see [`etsy::SCOPES`].
     pub limits: Limits,
 }
 
@@ -119,6 +153,7 @@ impl EtsyConfig {
             shared_secret,
             page_size: 48,
             pages: 1,
+            details: 3,
             limits: etsy::limits(),
         }
     }
@@ -137,7 +172,15 @@ pub struct EbayConfig {
     pub page_size: u32,
     /// Pages per keyword.
     pub pages: u32,
-    /// Limits per operation, see [`ebay::OPERATIONS`].
+    /// Items of the first page whose details are asked for.
+    pub details: u32,
+    /// The long-lived token of the user whose campaigns are read; empty where no bids are asked for.
+    pub user_refresh_token: Secret,
+    /// The campaign whose ad group bids are suggested for; empty where no bids are asked for.
+    pub campaign_id: String,
+    /// The ad group; empty where no bids are asked for.
+    pub ad_group_id: String,
+    /// Limits per scope, see [`ebay::SCOPES`].
     pub limits: Limits,
 }
 
@@ -150,6 +193,10 @@ impl EbayConfig {
             client_secret,
             page_size: 50,
             pages: 1,
+            details: ebay::ITEMS_MAX,
+            user_refresh_token: Secret::new(""),
+            campaign_id: String::new(),
+            ad_group_id: String::new(),
             limits: ebay::limits(),
         }
     }

@@ -17,6 +17,7 @@ const READER_VERSION: i16 = 0;
 
 /// Fetches one page.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(), Failure> {
+    crate::terms::check(&mut *ctx.db.acquire().await?, job.site.marketplace).await?;
     let request_key = Job::FetchPage(job.clone()).key();
     let Some(question) = load(ctx, &request_key, job).await? else { return Ok(()) };
     let site = question.job.site.clone();
@@ -36,6 +37,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(),
     let (is_kept, next) = match step {
         Step::Keep(next) => (true, next),
         Step::Continue(next) => (false, vec![next]),
+        Step::End => (false, Vec::new()),
         Step::Wait { cause, delay } => return Err(Failure::Snooze { cause, delay }),
         Step::Ask(_) => return Err(Failure::Retry { cause: format!("{site} sent the question on and on") }),
     };

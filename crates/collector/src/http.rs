@@ -96,6 +96,11 @@ impl Http {
         })
     }
 
+    /// Returns the longest time for a whole JSON answer.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Sends a request and receives the whole answer.
     pub async fn send(&self, request: &Request, clock: &Clock) -> Result<Answer, HttpError> {
         let host = request.url.host_str().unwrap_or("(no host)").to_owned();

@@ -8,25 +8,31 @@
 //! Answers that others recorded come in through [`recording::ingest_har`].
 
 pub mod config;
+pub mod cost;
 pub mod fetch;
 pub mod plan;
+pub mod quota;
 pub mod recording;
 
 mod ask;
+mod canary;
 mod exchange;
+mod gate;
 mod http;
-mod limiter;
 mod limits;
 mod marketplaces;
+mod terms;
 mod token;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub use http::HttpError;
 pub use marketplaces::Marketplaces;
+pub use marketplaces::disposition::{Disposition, disposition};
 
 use config::CollectorConfig;
 
@@ -42,6 +48,14 @@ pub struct Context {
 }
 
 impl Context {
+    /// Returns the time of the world where it is not that of the database.
+    pub(crate) fn world(&self) -> Option<DateTime<Utc>> {
+        match self.clock {
+            Clock::System => None,
+            Clock::Manual(_) => Some(self.clock.now()),
+        }
+    }
+
     /// Makes the context of a process.
     pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
         Ok(Context { db, clock, marketplaces: Arc::new(Marketplaces::new(config)?) })

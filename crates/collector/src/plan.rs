@@ -24,6 +24,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PlanCrawl) -> Result<(),
         return Ok(());
     }
     let marketplace: Marketplace = run.marketplace.parse().map_err(Failure::give_up)?;
+    crate::terms::check(&mut tx, marketplace).await?;
     let site = Site::new(marketplace, &run.market).map_err(Failure::give_up)?;
     let keyword_ids = keywords_of_run(&mut tx, &site, run.keyword_selection.as_deref()).await?;
     let selected = run.keyword_selection.as_ref().map_or(keyword_ids.len(), Vec::len);

@@ -171,6 +171,7 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
         [
             "(amazon,catalog_search,2)",
             "(amazon,search_terms_report,1)",
+            "(ebay,item_details,2)",
             "(ebay,item_search,4)",
             "(etsy,listing_batch,2)",
             "(etsy,listing_search,2)",
@@ -178,7 +179,7 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
     );
     assert_eq!(
         world.number("select count(*) from ops.jobs where job_name = 'process_payload' and priority = 3").await,
-        11
+        13
     );
     assert_eq!(
         world.number("select count(*) from ops.crawl_runs where planned_at is null or keyword_count <> 2").await,
@@ -191,7 +192,8 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
         "select count(*) from raw.payloads where resource = 'search_terms_report' and body_encoding = 'identity'
                   and request_url like '%signature=[removed]%'";
     assert_eq!(world.number(report).await, 1);
-    assert_eq!(world.sandbox.request_counts()["ebay.oauthToken"], 1);
+    // One token for the search, and one with the scope of the details.
+    assert_eq!(world.sandbox.request_counts()["ebay.oauthToken"], 2);
     let counted = world.number("select sum(request_count) from ops.job_attempts").await;
     assert_eq!(counted as u64, world.sandbox.request_counts().values().sum::<u64>());
     world.stop().await;
@@ -233,7 +235,7 @@ async fn trouble_is_put_off_or_tried_again_and_never_becomes_a_value() {
     assert!(outcomes.iter().any(|line| line.contains("broke off")), "{outcomes:?}");
     assert!(outcomes.iter().any(|line| line.contains("status 500")), "{outcomes:?}");
     assert_eq!(world.number("select count(*) from raw.payloads where resource = 'search_terms_report'").await, 1);
-    assert_eq!(world.number("select count(*) from ops.jobs where job_name = 'process_payload'").await, 6);
+    assert_eq!(world.number("select count(*) from ops.jobs where job_name = 'process_payload'").await, 7);
     world.stop().await;
 }
 

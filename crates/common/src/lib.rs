@@ -1,5 +1,6 @@
 //! The contract between the parts: words, tables and job messages. It decides nothing.
 
+pub mod audit;
 pub mod clock;
 pub mod database;
 pub mod failure;
@@ -12,4 +13,5 @@ pub mod raw_payload;
 pub mod secret;
 pub mod source_policy;
 pub mod spool;
+pub mod terms;
 pub mod week;

@@ -1,9 +1,11 @@
 //! The command line: every command with its options, and nothing of what they do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use digitallz_common::marketplace::Marketplace;
+use digitallz_common::jobs::Queue;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use uuid::Uuid;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -13,7 +15,7 @@ const EXIT_CODES: &str = "Exit codes:
   3   partly done: some jobs or entries did not succeed, the rest did
   4   a source is blocked or paused
   5   over budget
-  75  try later: the database cannot be reached
+  75  try later: the database cannot be reached, or a wait ran out of time
 
 Data goes to standard output, talk to standard error. `--json` makes data machine readable.";
 
@@ -85,6 +87,9 @@ pub enum Command {
     /// Collect now.
     #[command(subcommand)]
     Crawl(CrawlCommand),
+    /// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// Crawl runs and their sums.
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -96,6 +101,9 @@ pub enum Command {
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
+    /// The marketplaces: their terms, what is kept of them, pauses and health.
+    #[command(subcommand)]
+    Sources(SourcesCommand),
     /// Look for what is missing or wrong.
     Doctor,
     /// The settings.
@@ -221,6 +229,83 @@ pub enum CrawlCommand {
     },
 }
 
+/// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+#[derive(Debug, Subcommand)]
+pub enum SchedulesCommand {
+    /// List schedules with what is due next, what fired last and how much was missed.
+    List,
+    /// Show a schedule with its next five due moments.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Bring schedules to what a file says; a second time changes nothing.
+    Apply {
+        /// The file, such as deploy/schedules.example.toml.
+        file: PathBuf,
+        /// Say what would change.
+        #[arg(long)]
+        dry_run: bool,
+        /// Remove schedules that a file made and this one does not name; pause those that started crawl runs.
+        #[arg(long)]
+        prune: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Keep a schedule from firing.
+    Pause {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Let a paused schedule fire again, from its next moment on.
+    Resume {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Make up for what fell due during the pause, as its missed-run policy and catch-up window say.
+        #[arg(long)]
+        catch_up: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Fire a schedule now, besides its rhythm and ahead of what is scheduled.
+    Trigger {
+        /// Its name.
+        name: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+}
+
+/// Which schedules to act on.
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub struct ScheduleSelection {
+    /// Names of schedules.
+    pub names: Vec<String>,
+    /// All schedules.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+}
+
+/// Who does something that the audit trail keeps.
+#[derive(Debug, Args)]
+pub struct Actor {
+    /// Who does it, for the audit trail.
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "operator")]
+    pub by: String,
+}
+
 /// Crawl runs and their sums.
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
@@ -235,6 +320,25 @@ pub enum RunsCommand {
         /// Its identifier; without one the sums over all runs.
         crawl_run_id: Option<Uuid>,
     },
+    /// Cancel a crawl run: waiting questions are discarded, running ones are followed by no other.
+    Cancel {
+        /// Its identifier.
+        crawl_run_id: Uuid,
+        /// Who cancels it; kept with the run and among the audit events.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Say how many jobs would be discarded.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Wait until nothing of a crawl run is open: ends with 0 when all is done, 3 when some of it is dead or discarded.
+    Wait {
+        /// Its identifier.
+        crawl_run_id: Uuid,
+        /// Give up waiting after this time, for example 10m; ends with 75.
+        #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+        timeout: Option<Duration>,
+    },
 }
 
 /// Jobs, their attempts and dead letters.
@@ -242,12 +346,9 @@ pub enum RunsCommand {
 pub enum JobsCommand {
     /// List jobs, the newest first.
     List {
-        /// Only this state.
-        #[arg(long, value_enum)]
-        state: Option<JobState>,
-        /// Only this crawl run.
-        #[arg(long)]
-        run: Option<Uuid>,
+        /// Which.
+        #[command(flatten)]
+        filter: JobFilterArgs,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
@@ -261,20 +362,77 @@ pub enum JobsCommand {
     Retry(JobSelection),
     /// End dead or waiting jobs for good.
     Discard(JobSelection),
+    /// Delete the history of jobs that ended long ago; sums of crawl runs stay right.
+    Prune {
+        /// How long ago, for example 90d; as DIGITALLZ_JOB_RETENTION_DAYS says when not given.
+        #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+        older_than: Option<Duration>,
+        /// Say how much would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
-/// Which jobs to act on.
+/// Which jobs to act on: those named, or those to which every given filter applies.
 #[derive(Debug, Args)]
-#[group(required = true)]
 pub struct JobSelection {
     /// Identifiers of jobs.
     pub job_ids: Vec<Uuid>,
     /// All jobs with an open dead letter.
-    #[arg(long, conflicts_with = "job_ids")]
+    #[arg(long, conflicts_with_all = ["job_ids", "state"])]
     pub all_dead: bool,
-    /// Say which jobs would be concerned.
+    /// Which; without --state the dead ones, to discard also the waiting ones.
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
+    /// At most so many, the newest first.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// Say which jobs would be changed.
     #[arg(long)]
     pub dry_run: bool,
+    /// Do not ask before more than 100 jobs are changed.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Filters of jobs.
+#[derive(Debug, Args)]
+pub struct JobFilterArgs {
+    /// Only this state.
+    #[arg(long, value_enum)]
+    pub state: Option<JobState>,
+    /// Only of this crawl run.
+    #[arg(long)]
+    pub run: Option<Uuid>,
+    /// Only in this queue: plan, fetch.amazon, fetch.etsy, fetch.ebay, process, score.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Queue::ALL.map(Queue::name)))]
+    pub queue: Option<String>,
+    /// Only of crawl runs on this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only about this resource.
+    #[arg(long)]
+    pub resource: Option<Resource>,
+    /// Only with this text in the cause of the last failed try.
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+    /// Only enqueued so long ago, for example 2h.
+    #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+    pub older_than: Option<Duration>,
+}
+
+impl JobFilterArgs {
+    /// Tells whether nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        let JobFilterArgs { state, run, queue, marketplace, resource, cause, older_than } = self;
+        state.is_none()
+            && run.is_none()
+            && queue.is_none()
+            && marketplace.is_none()
+            && resource.is_none()
+            && cause.is_none()
+            && older_than.is_none()
+    }
 }
 
 /// State of a job.
@@ -318,6 +476,114 @@ pub enum PredictionsCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+}
+
+/// The marketplaces: their terms, what is kept of them, pauses and health.
+#[derive(Debug, Subcommand)]
+pub enum SourcesCommand {
+    /// List the marketplaces with their terms, policies, pauses and health.
+    List,
+    /// Show everything about one marketplace.
+    Show {
+        /// The marketplace.
+        marketplace: Marketplace,
+    },
+    /// Print the terms of use that are to be acknowledged.
+    Terms {
+        /// The marketplace; all of them when none is named.
+        marketplace: Option<Marketplace>,
+    },
+    /// Acknowledge the terms of use of a marketplace; nothing is collected from it before.
+    Acknowledge {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Version of the terms that you read, as `sources terms` prints it.
+        #[arg(long, value_name = "VERSION")]
+        terms: String,
+        /// Who acknowledges them.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+    /// Set how long data of a marketplace is kept and whether it may train a model.
+    Policy(PolicyArgs),
+    /// Ask a marketplace nothing, or one market or operation of it, until it is resumed.
+    Pause(PauseArgs),
+    /// End pauses, those of the circuit breaker included.
+    Resume {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Only pauses of this market.
+        #[arg(long)]
+        market: Option<String>,
+        /// Only pauses of this operation.
+        #[arg(long, value_name = "NAME")]
+        operation: Option<String>,
+        /// Who resumes it.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        by: String,
+        /// Say which pauses would end.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete now what was kept for as long as its source allows.
+    Purge {
+        /// Say what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Options of `sources policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// How long content of listings is kept, answers about listings included: a number of h or d, or `forever`.
+    #[arg(long, value_name = "TIME")]
+    pub listing_retention: Option<String>,
+    /// How long other answers are kept.
+    #[arg(long, value_name = "TIME")]
+    pub raw_retention: Option<String>,
+    /// How long observations of keywords are kept.
+    #[arg(long, value_name = "TIME")]
+    pub aggregate_retention: Option<String>,
+    /// Whether models may be trained on its data.
+    #[arg(long, value_name = "BOOL")]
+    pub may_train: Option<bool>,
+    /// Who decides.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Say what would be in force.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `sources pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// Only this market.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only this operation.
+    #[arg(long, value_name = "NAME")]
+    pub operation: Option<String>,
+    /// When it ends by itself, RFC 3339.
+    #[arg(long, value_name = "TIME", conflicts_with = "for_time")]
+    pub until: Option<chrono::DateTime<chrono::Utc>>,
+    /// After how long it ends by itself: a number of m, h or d.
+    #[arg(long = "for", value_name = "TIME")]
+    pub for_time: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who pauses it.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub by: String,
+    /// Say what would be paused.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The settings.

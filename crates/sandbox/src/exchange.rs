@@ -25,6 +25,8 @@ pub(crate) struct Incoming {
     pub(crate) body: Bytes,
     /// Whether a fault wants the search to find nothing.
     pub(crate) finds_nothing: bool,
+    /// Whether a fault wants a row of a streamed body to be malformed.
+    pub(crate) breaks_row: bool,
 }
 
 impl Incoming {
@@ -39,6 +41,7 @@ impl Incoming {
             headers: parts.headers,
             body: to_bytes(body, BODY_SIZE_MAX).await.unwrap_or_default(),
             finds_nothing: false,
+            breaks_row: false,
         }
     }
 

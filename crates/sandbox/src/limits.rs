@@ -84,7 +84,7 @@ pub struct LimitStatistics {
     pub first_accepted_s: Option<f64>,
     /// When the last request was accepted, in seconds since the sandbox started.
     pub last_accepted_s: Option<f64>,
-    /// The windows in force; changing the limits begins their statistics anew.
+    /// The windows in force; changing one begins its statistics anew.
     pub windows: Vec<WindowStatistics>,
 }
 

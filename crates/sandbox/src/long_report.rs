@@ -1,5 +1,6 @@
 //! Search terms documents of any length, written while they are sent.
 
+use std::fmt::Display;
 use std::io::Write;
 
 use axum::body::{Body, Bytes};
@@ -30,6 +31,8 @@ pub(crate) struct LongReport {
     pub(crate) tail: String,
     /// The document is at least so long, unpacked.
     pub(crate) bytes_min: u64,
+    /// Whether a row in the middle has a field of the wrong type.
+    pub(crate) has_malformed_row: bool,
 }
 
 /// A search term with its three rows.
@@ -70,9 +73,14 @@ impl LongReport {
         let mut text = Vec::with_capacity(TEXT_SIZE + 8 * 1024);
         text.extend_from_slice(self.head.as_bytes());
         let mut packed_bytes = 0;
+        let mut is_row_due = self.has_malformed_row;
         let mut terms = self.terms.iter().zip(0u64..).peekable();
         for rank in 1u64.. {
             let written = packed_bytes + text.len() as u64;
+            if is_row_due && written >= self.bytes_min / 2 {
+                write_row(&mut text, "{ \"value\": null }", 1, "broken lamp", ("B000000000", "Lamp"), (0.1, 0.1));
+                is_row_due = false;
+            }
             match terms.peek() {
                 Some((term, place)) if written * self.terms.len() as u64 >= place * self.bytes_min => {
                     write_term(&mut text, rank, term);
@@ -141,13 +149,14 @@ fn write_filler(text: &mut Vec<u8>, seed: u64, rank: u64) {
 /// Writes a row as pretty-printed JSON. No text in it needs an escape.
 fn write_row(
     text: &mut Vec<u8>,
-    rank: u64,
+    rank: impl Display,
     place: u64,
     term: &str,
     (asin, item_name): (&str, &str),
     (click_share, conversion_share): (f64, f64),
 ) {
-    let comma = if rank == 1 && place == 1 { "" } else { "," };
+    let is_first = text.last() == Some(&b'[');
+    let comma = if is_first { "" } else { "," };
     write!(
         text,
         "{comma}\n    {{\n      \"departmentName\": \"Amazon.com\",\n      \"searchTerm\": \"{term}\",\n      \

@@ -319,7 +319,7 @@ pub(crate) fn download(shared: &Shared, incoming: &Incoming) -> Answer {
         (_, Kind::QueryPerformance { asins }, _) => pack(&query_performance::document(shared, &report, asins)),
         (_, Kind::SearchTerms, Some(bytes_min)) => {
             let mut answer = Answer::new(200, "application/octet-stream", Vec::new());
-            answer.stream = Some(long_document(search_terms(shared, &report), shared.world.seed(), bytes_min));
+            answer.stream = Some(long_document(shared, &report, bytes_min, incoming.breaks_row));
             return answer;
         }
         (_, Kind::SearchTerms, None) => pack(&search_terms(shared, &report)),
@@ -432,7 +432,8 @@ fn search_terms<'a>(shared: &Shared, report: &'a Report) -> SearchTerms<'a> {
 }
 
 /// Spreads the rows of a document through one that is as long as wanted.
-fn long_document(mut document: SearchTerms<'_>, seed: u64, bytes_min: u64) -> Body {
+fn long_document(shared: &Shared, report: &Report, bytes_min: u64, has_malformed_row: bool) -> Body {
+    let mut document = search_terms(shared, report);
     let mut terms: Vec<Term> = Vec::new();
     for row in std::mem::take(&mut document.data_by_department_and_search_term) {
         if row.click_share_rank == 1 {
@@ -449,7 +450,15 @@ fn long_document(mut document: SearchTerms<'_>, seed: u64, bytes_min: u64) -> Bo
     }
     let frame = serde_json::to_string_pretty(&document).expect("documents hold nothing that JSON cannot express");
     let (head, tail) = frame.split_once("[]").expect("the frame has no rows");
-    LongReport { seed, head: format!("{head}["), terms, tail: format!("\n  ]{tail}"), bytes_min }.into_body()
+    LongReport {
+        seed: shared.world.seed(),
+        head: format!("{head}["),
+        terms,
+        tail: format!("\n  ]{tail}"),
+        bytes_min,
+        has_malformed_row,
+    }
+    .into_body()
 }
 
 /// The rows of one term: the three listings clicked most.

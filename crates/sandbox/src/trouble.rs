@@ -33,7 +33,11 @@ pub(crate) fn instead(fault: &Fault, site: &Site, operation: &str, incoming: &mu
             incoming.finds_nothing = true;
             None
         }
-        Fault::Slow(_) | Fault::TruncatedBody | Fault::MalformedRow | Fault::WrongContentType => None,
+        Fault::MalformedRow => {
+            incoming.breaks_row = true;
+            None
+        }
+        Fault::Slow(_) | Fault::TruncatedBody | Fault::WrongContentType => None,
     }
 }
 
@@ -93,7 +97,7 @@ fn captcha_page() -> Answer {
     Answer::new(200, "text/html; charset=utf-8", PAGE.into())
 }
 
-/// Breaks the type of one field in the middle row of an answer that has rows.
+/// Breaks the type of one field in the middle row of an answer that has rows; streams break their own.
 fn with_malformed_row(mut answer: Answer) -> Answer {
     const ROWS: [(&str, &str); 12] = [
         ("items", "asin"),

@@ -138,7 +138,7 @@ impl Counter {
         Self { window, fill, largest: 0.0, excess: 0 }
     }
 
-    /// Puts another limit in place of one of the same kind and length, if it is; what was taken stays taken.
+    /// Whether another limit is of the same kind and length, so that what was taken from this one counts there.
     pub(crate) fn is_succeeded_by(&self, window: LimitWindow) -> bool {
         match (self.window, window) {
             (LimitWindow::TokenBucket { .. }, LimitWindow::TokenBucket { .. }) => true,
@@ -150,6 +150,9 @@ impl Counter {
 
     /// Goes on with other numbers; a bucket keeps its fill as far as it holds it.
     pub(crate) fn continued_with(mut self, window: LimitWindow, now: Moment) -> Self {
+        if window == self.window {
+            return self;
+        }
         self.bring_up_to(now);
         self.window = window;
         if let (LimitWindow::TokenBucket { burst, .. }, Fill::Bucket { tokens, .. }) = (window, &mut self.fill) {

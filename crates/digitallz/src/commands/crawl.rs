@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
-use crate::commands::runs;
+use crate::commands::{runs, sources};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -23,7 +23,7 @@ use crate::roles;
 use crate::session::Session;
 
 /// Priority of runs that a person asked for; scheduled ones have 0.
-const OPERATOR_PRIORITY: i32 = 10;
+pub const OPERATOR_PRIORITY: i32 = 10;
 
 /// How often a waiting command looks at its run.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -101,6 +101,7 @@ async fn start_and_wait(
         None
     } else {
         demo_mark::note_users_data(&session.db).await?;
+        sources::require_terms(&session.db, site.marketplace).await?;
         Some(start(&session.db, site, chosen, session.clock.now()).await?)
     };
     let crawl = Crawl {

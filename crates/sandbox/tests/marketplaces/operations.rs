@@ -367,6 +367,10 @@ async fn a_report_document_is_as_long_as_wanted() {
     for keyword in ["air fryer", "yoga mat", "phone case", "wall clock"] {
         assert_eq!(rows.iter().filter(|row| row["searchTerm"] == keyword).count(), 3);
     }
+    bench.inject(Marketplace::Amazon, Fault::MalformedRow);
+    let broken: Value = serde_json::from_str(&download().await).unwrap();
+    let rows = broken["dataByDepartmentAndSearchTerm"].as_array().unwrap();
+    assert_eq!(rows.iter().filter(|row| !row["searchFrequencyRank"].is_u64()).count(), 1);
     bench.inject(Marketplace::Amazon, Fault::TruncatedBody);
     let cut = bench.client.get(document["url"].as_str().unwrap()).send().await.unwrap();
     assert!(cut.bytes().await.is_err());

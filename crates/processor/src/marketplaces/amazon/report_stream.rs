@@ -11,8 +11,8 @@ use super::scanner::Scanner;
 use crate::reading::Problem;
 use crate::rows;
 
-/// Name of the field that holds the rows.
-pub(super) const ROWS: &str = "dataByDepartmentAndSearchTerm";
+/// Names of the field that holds the rows, by report.
+const ROWS: [&str; 2] = ["dataByDepartmentAndSearchTerm", "dataByAsin"];
 
 /// Largest report that is unpacked; the largest seen have some GB.
 const MAX_REPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
@@ -56,9 +56,11 @@ fn step_through(text: impl Read, mut take_up: impl FnMut(&RawValue)) -> Result<H
         json.expect(b':')?;
         match key.as_str() {
             "reportSpecification" => head.specification = value(&mut json, &key)?,
-            ROWS if head.has_rows => return Err(Problem::at("", format!("duplicate field `{ROWS}`"))),
-            ROWS => {
-                step_through_rows(&mut json, &mut take_up)?;
+            rows if ROWS.contains(&rows) => {
+                if head.has_rows {
+                    return Err(Problem::at("", "the rows stand there twice"));
+                }
+                step_through_rows(&mut json, rows, &mut take_up)?;
                 head.has_rows = true;
             }
             "processingStatus" => head.processing_status = value(&mut json, &key)?,
@@ -77,12 +79,13 @@ fn step_through(text: impl Read, mut take_up: impl FnMut(&RawValue)) -> Result<H
 /// Steps through the array of rows without ever holding it.
 fn step_through_rows<Source: Read>(
     json: &mut Scanner<Source>,
+    name: &str,
     take_up: &mut impl FnMut(&RawValue),
 ) -> Result<(), Problem> {
-    json.expect(b'[').map_err(|problem| within(ROWS, problem))?;
+    json.expect(b'[').map_err(|problem| within(name, problem))?;
     let mut index: u64 = 0;
     while !json.take(b']')? {
-        let at_row = |problem| within(&format!("{ROWS}/{index}"), problem);
+        let at_row = |problem| within(&format!("{name}/{index}"), problem);
         if index > 0 {
             json.expect(b',').map_err(at_row)?;
         }

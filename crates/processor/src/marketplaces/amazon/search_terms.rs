@@ -11,17 +11,18 @@ use std::collections::{HashMap, HashSet};
 use std::io::Read;
 
 use digitallz_common::observation::{Metric, Observed, Period};
-use digitallz_common::week;
 use serde_json::value::RawValue;
 
 use super::payload::{SearchTermOnly, SearchTermRow};
-use super::report_stream::{ROWS, stream};
-use crate::reading::{KeywordObservation, Problem, QuarantinedRow, ReadError, Reading, TrackedKeywords};
+use super::report_head::{self, Contents};
+use super::report_stream::stream;
+use super::set_aside::SetAside;
+use crate::reading::{KeywordObservation, Problem, ReadError, Reading, TrackedKeywords};
 use crate::{rows, words};
 
-/// Rows that are kept when they are set aside; of more, only the number. If they are also more than half of all, the
-/// report has another shape than the contract says.
-const MAX_QUARANTINED_ROWS: usize = 1_000;
+const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
+const ROWS: &str = "/dataByDepartmentAndSearchTerm";
+const RANK: Metric = Metric::SearchFrequencyRank;
 /// Largest rank that is believed; reports hold some million search terms.
 const MAX_RANK: u64 = 1_000_000_000;
 /// Sums of shares may exceed the whole by this much, because each share is rounded.
@@ -32,55 +33,14 @@ pub(super) fn search_terms_report(body: impl Read, tracked: &TrackedKeywords) ->
     let mut rows = Rows::new(tracked);
     let head = stream(body, |raw_row| rows.take_up(raw_row))?;
 
-    if head.processing_status.as_deref() == Some("CANCELLED") {
-        let period = week_of(head.data_start_time.as_deref(), head.data_end_time.as_deref(), "")?;
-        return Ok(reading_of_no_data(tracked, period, "the report was cancelled: no data for the period"));
+    match report_head::contents(head, REPORT_TYPE, ROWS)? {
+        Contents::Rows(period) if rows.row_count > 0 => {
+            rows.set_aside.check(ROWS, rows.row_count)?;
+            Ok(rows.into_reading(period))
+        }
+        Contents::Rows(period) => Ok(report_head::no_data(tracked, RANK, period, "the report has no rows")),
+        Contents::NoData(period, reason) => Ok(report_head::no_data(tracked, RANK, period, reason)),
     }
-    if let Some(details) = head.error_details {
-        let text = format!("the report failed: {}", rows::cut(details.get(), 500));
-        return Err(Problem::at("/errorDetails", text).into());
-    }
-    if let Some(status) = head.processing_status {
-        return Err(Problem::at("/processingStatus", format!("{status:?} is not the end of a report")).into());
-    }
-    let Some(specification) = head.specification else {
-        return Err(Problem::at("/reportSpecification", "absent").into());
-    };
-    if !head.has_rows {
-        return Err(Problem::at("/dataByDepartmentAndSearchTerm", "absent").into());
-    }
-    if specification.report_options.report_period != "WEEK" {
-        let text = format!("{:?} is not WEEK", specification.report_options.report_period);
-        return Err(Problem::at("/reportSpecification/reportOptions/reportPeriod", text).into());
-    }
-    let (start, end) = (&specification.data_start_time, &specification.data_end_time);
-    let period = week_of(Some(start), Some(end), "/reportSpecification")?;
-    if rows.row_count == 0 {
-        return Ok(reading_of_no_data(tracked, period, "the report has no rows"));
-    }
-    rows.check_shape()?;
-    Ok(rows.into_reading(period))
-}
-
-/// Reads a span of dates that must be a week from Sunday to Saturday; what time follows the dates does not matter.
-fn week_of(start: Option<&str>, end: Option<&str>, json_pointer: &str) -> Result<Period, Problem> {
-    let start_date = rows::date(start.unwrap_or_default(), &format!("{json_pointer}/dataStartTime"))?;
-    let end_date = rows::date(end.unwrap_or_default(), &format!("{json_pointer}/dataEndTime"))?;
-    if week::week_start(start_date) != start_date || week::week_end(start_date) != end_date {
-        let text = format!("{start_date} to {end_date} is not a week from Sunday to Saturday");
-        return Err(Problem::at(format!("{json_pointer}/dataStartTime"), text));
-    }
-    Ok(Period::Week(start_date))
-}
-
-/// An empty period says nothing of any keyword: that is not the same as being beyond the end of a list.
-fn reading_of_no_data(tracked: &TrackedKeywords, period: Period, reason: &'static str) -> Reading {
-    let active = tracked.sorted().into_iter().filter(|keyword| keyword.is_active);
-    let observations = active.map(|keyword| {
-        let observed = Observed::Unavailable(reason);
-        KeywordObservation::new(keyword.keyword_id, Metric::SearchFrequencyRank, observed, period)
-    });
-    Reading { observations: observations.collect(), ..Reading::default() }
 }
 
 /// What is kept of the rows: of tracked keywords everything, of the rest their number.
@@ -88,8 +48,7 @@ struct Rows<'keywords> {
     tracked: &'keywords TrackedKeywords,
     standings: HashMap<i64, (Standing, TopThree)>,
     broken_keywords: HashSet<i64>,
-    quarantined: Vec<QuarantinedRow>,
-    quarantined_row_count: u64,
+    set_aside: SetAside,
     row_count: u64,
     untracked_row_count: u64,
     covers_whole_site: bool,
@@ -115,8 +74,7 @@ impl<'keywords> Rows<'keywords> {
             tracked,
             standings: HashMap::new(),
             broken_keywords: HashSet::new(),
-            quarantined: Vec::new(),
-            quarantined_row_count: 0,
+            set_aside: SetAside::default(),
             row_count: 0,
             untracked_row_count: 0,
             covers_whole_site: false,
@@ -183,26 +141,10 @@ impl<'keywords> Rows<'keywords> {
     }
 
     fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
-        self.quarantined_row_count += 1;
-        if self.quarantined.len() < MAX_QUARANTINED_ROWS {
-            self.quarantined.push(rows::quarantined(format!("/{ROWS}/{index}"), problem, raw_row));
-        }
+        self.set_aside.push(ROWS, index, problem, raw_row);
         if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
             let keyword_id = self.keyword_id(&row.search_term);
             self.broken_keywords.extend(keyword_id);
-        }
-    }
-
-    /// Checks that the rows are, on the whole, those of the contract.
-    fn check_shape(&self) -> Result<(), Problem> {
-        let count = self.quarantined_row_count;
-        match self.quarantined.first() {
-            Some(first) if count > MAX_QUARANTINED_ROWS as u64 && count > self.row_count / 2 => {
-                let (json_pointer, reason) = (&first.json_pointer, &first.reason);
-                let text = format!("{count} rows break the contract, the first at {json_pointer}: {reason}");
-                Err(Problem::at(format!("/{ROWS}"), text))
-            }
-            _ => Ok(()),
         }
     }
 
@@ -234,11 +176,11 @@ impl<'keywords> Rows<'keywords> {
                 None => {}
             }
         }
-        let further = self.quarantined_row_count - self.quarantined.len() as u64;
+        let (quarantined, further_quarantined_row_count) = self.set_aside.into_parts();
         Reading {
             observations,
-            quarantined: self.quarantined,
-            further_quarantined_row_count: i32::try_from(further).unwrap_or(i32::MAX),
+            quarantined,
+            further_quarantined_row_count,
             row_count: i32::try_from(self.row_count).unwrap_or(i32::MAX),
             untracked_row_count: i32::try_from(self.untracked_row_count).unwrap_or(i32::MAX),
             ..Reading::default()
