@@ -8,6 +8,7 @@ mod chaos;
 mod command_line;
 mod contracts;
 mod demo;
+mod documents;
 mod faults;
 mod harness;
 mod killed;

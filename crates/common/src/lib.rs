@@ -12,5 +12,6 @@ pub mod queue;
 pub mod raw_payload;
 pub mod secret;
 pub mod source_policy;
+pub mod spool;
 pub mod terms;
 pub mod week;

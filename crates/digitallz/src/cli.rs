@@ -155,6 +155,9 @@ pub struct SandboxArgs {
     /// Ports for Amazon, Etsy and eBay; 0 takes a free one.
     #[arg(long, value_delimiter = ',', num_args = 3, default_values_t = [0, 0, 0])]
     pub ports: Vec<u16>,
+    /// Makes Amazon's search terms documents at least so many unpacked bytes long.
+    #[arg(long, value_name = "BYTES")]
+    pub report_document_bytes: Option<u64>,
     /// Time at which the world stands still, RFC 3339; without it the world follows the real clock.
     #[arg(long)]
     pub now: Option<chrono::DateTime<chrono::Utc>>,
