@@ -57,7 +57,7 @@ impl Collected {
             status_code,
             response_headers: json!({}),
             content_type: None,
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().to_vec().into(),
             fetched_at: self.app.clock.now(),
             ingested_at: self.app.clock.now(),
         };

@@ -410,7 +410,7 @@ async fn listings_go_on_time_and_the_aggregates_of_keywords_stay() {
     let ebay_bodies = "select count(*) from raw.payloads where marketplace = 'ebay' and body is not null";
     enqueue(&app, &job(now() + TimeDelta::hours(6) - TimeDelta::seconds(1))).await;
     app.work_until_idle().await;
-    assert_eq!(app.database.count(ebay_bodies).await, 2);
+    assert_eq!(app.database.count(ebay_bodies).await, 4, "a search and its details for each keyword");
     enqueue(&app, &job(now() + TimeDelta::hours(6))).await;
     app.work_until_idle().await;
     assert_eq!(app.dead_letters().await, Vec::<String>::new());

@@ -234,7 +234,8 @@ impl Asking<'_> {
             Expects::Json => self.http.timeout(),
             Expects::Document => DOCUMENT_TIMEOUT,
         };
-        let holder = self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
+        let holder =
+            self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
         let purpose = Purpose {
             marketplace: self.marketplace(),
             operation: request.operation,

@@ -20,6 +20,7 @@ use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
 use digitallz_common::queue;
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy;
 use serde_json::{Value, json};
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
@@ -58,6 +59,7 @@ async fn measure() -> anyhow::Result<bool> {
     database::migrate(&db).await?;
     let (_sandbox, settings) = start_sandbox(document_bytes)?;
     let now = Clock::System.now();
+    source_policy::acknowledge(&mut *db.acquire().await?, Marketplace::Amazon, "bench-stream", now).await?;
     enqueue(&db, now).await?;
 
     eprintln!("crawling a document of {:.1} GB for {KEYWORDS} keywords", document_bytes as f64 / 1e9);

@@ -23,8 +23,8 @@ mod report_head;
 mod report_stream;
 mod scanner;
 mod search_query;
-mod set_aside;
 mod search_terms;
+mod set_aside;
 
 /// Reads an answer of Amazon.
 pub(super) fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
