@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use chrono_tz::Tz;
 use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;

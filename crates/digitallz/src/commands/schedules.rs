@@ -20,6 +20,9 @@ use crate::scheduler::table::{self, Stored};
 use crate::scheduler::{SchedulerError, file};
 use crate::session::Session;
 
+/// Outcome of a schedule that cannot be read, where others of the selection can.
+const MALFORMED: &str = "left alone: malformed, see `digitallz schedules list`";
+
 /// A schedule as it is shown.
 #[derive(Serialize)]
 struct ScheduleRow {
@@ -223,7 +226,10 @@ async fn resume(
     let mut rows = Vec::new();
     for stored in select(&mut tx, selection).await? {
         let name = &stored.schedule_name;
-        let outcome = if stored.is_paused {
+        let is_malformed = stored.definition().is_err();
+        let outcome = if is_malformed && selection.all {
+            MALFORMED
+        } else if stored.is_paused {
             table::resume(&mut tx, &stored, catch_up, now).await.map_err(unreadable)?;
             let detail = json!({ "catch_up": catch_up, "pause_reason": stored.pause_reason });
             audit::record(&mut tx, now, actor, "resume_schedule", name, detail).await?;
@@ -294,7 +300,7 @@ fn print_outcomes(cli: &Cli, rows: &[OutcomeRow]) -> anyhow::Result<Ending> {
             output::text("OUTCOME", |row: &OutcomeRow| row.outcome.to_owned()),
         ],
     )?;
-    Ok(Ending::Done)
+    Ok(if rows.iter().any(|row| row.outcome == MALFORMED) { Ending::PartlyDone } else { Ending::Done })
 }
 
 /// Tells of crawls that the settings made for sites that a file's schedules crawl too.
