@@ -104,7 +104,12 @@ fn channel<Config>(
     if !settings.is_empty() {
         return Err(MissingSettings { marketplace, settings });
     }
-    Ok(Channel { marketplace, adapter, limiter: Limiter::new(limits), tokens: TokenCache::default() })
+    Ok(Channel {
+        marketplace,
+        adapter,
+        limiter: Limiter::new(limits),
+        tokens: TokenCache::default(),
+    })
 }
 
 /// Returns the settings that hold a marketplace's credentials.
