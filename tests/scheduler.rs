@@ -350,6 +350,28 @@ async fn the_example_file_applies_and_a_second_time_changes_nothing() {
     assert_eq!(database.count("select count(*) from ops.audit_events where actor = 'tester'").await, 6);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_applied_while_schedulers_are_at_work() {
+    let database = TestDatabase::new().await;
+    let start = time("2026-03-11T00:00:00Z");
+    for minute in 1..=30 {
+        let now = start + Duration::minutes(minute);
+        let text = format!(
+            "[[schedule]]\nname = \"learn\"\naction = \"train\"\ncron = \"* * * * *\"\npriority = {minute}\noverlap = \"allow\"\n"
+        );
+        let (db, other) = (database.db.clone(), database.db.clone());
+        let (first, second, _) = tokio::join!(
+            tokio::spawn(async move { scheduler::tick(&db, now).await }),
+            tokio::spawn(async move { scheduler::tick(&other, now).await }),
+            apply_text(&database, &text, false, now - Duration::seconds(30)),
+        );
+        first.unwrap().unwrap();
+        second.unwrap().unwrap();
+        scheduler::tick(&database.db, now).await.unwrap();
+    }
+    assert_eq!(database.count("select count(*) from ops.jobs").await, 30);
+}
+
 #[tokio::test]
 async fn a_file_takes_over_changes_and_prunes() {
     let database = TestDatabase::new().await;

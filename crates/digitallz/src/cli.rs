@@ -87,7 +87,7 @@ pub enum Command {
     /// Collect now.
     #[command(subcommand)]
     Crawl(CrawlCommand),
-    /// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+    /// When to crawl, train, predict and delete.
     #[command(subcommand)]
     Schedules(SchedulesCommand),
     /// Crawl runs and their sums.
@@ -229,7 +229,7 @@ pub enum CrawlCommand {
     },
 }
 
-/// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+/// When to crawl, train, predict and delete.
 #[derive(Debug, Subcommand)]
 pub enum SchedulesCommand {
     /// List schedules with what is due next, what fired last and how much was missed.

@@ -148,7 +148,7 @@ fn part_of(whole: Duration, name: &str, due_at: DateTime<Utc>) -> Duration {
     let digest = hash.finalize();
     let mut first_bytes = [0; 4];
     first_bytes.copy_from_slice(&digest[..4]);
-    let milliseconds = i128::from(whole.num_milliseconds()) * i128::from(u32::from_be_bytes(first_bytes)) >> 32;
+    let milliseconds = (i128::from(whole.num_milliseconds()) * i128::from(u32::from_be_bytes(first_bytes))) >> 32;
     Duration::milliseconds(i64::try_from(milliseconds).unwrap_or_default())
 }
 

@@ -122,9 +122,10 @@ pub async fn lock_due(connection: &mut PgConnection, name: &str, now: DateTime<U
     Ok(locked.is_some())
 }
 
-/// Keeps everybody else from changing schedules until the transaction ends.
+/// Waits until no scheduler holds a schedule, and keeps everybody else from firing or changing any until the transaction
+/// ends. A weaker lock would let a scheduler and an operator wait for one another.
 pub async fn lock_all(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("lock table ops.schedules in share row exclusive mode").execute(connection).await?;
+    sqlx::query!("lock table ops.schedules in exclusive mode").execute(connection).await?;
     Ok(())
 }
 
