@@ -203,7 +203,7 @@ async fn pruning_forgets_tries_and_jobs_but_no_sum() {
         (before.job_count, before.done_job_count, before.request_count, true)
     );
     let shown = json(&on(&app.database, &["--json", "runs", "show", &crawl_run_id.to_string()]));
-    assert_eq!(shown["requests"][0]["spent"], 5);
+    assert_eq!(shown["requests"][0]["spent"], 10);
     let listed = json(&on(&app.database, &["--json", "runs", "list"]));
     assert_eq!(listed["runs"][0]["job_count"], before.job_count);
     assert_eq!(listed["runs"][0]["state"], "done");
