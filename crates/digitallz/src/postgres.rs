@@ -241,7 +241,7 @@ impl Layout {
     fn start_server(&self, options: &[&str]) -> Result<(), PostgresError> {
         self.make_private(&self.socket)?;
         let mut server_options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c unix_socket_permissions=0700 -c max_connections=120 -c jit=off",
+            "-c listen_addresses='' -c unix_socket_directories='{}' -c unix_socket_permissions=0700 -c max_connections=300 -c jit=off",
             self.socket.display()
         );
         for option in options {
