@@ -167,7 +167,10 @@ mod tests {
     fn what_follows_from_an_answer_is_named_and_not_planned() {
         let fetches = planned(Marketplace::Etsy.default_resources(), &[4]);
         assert_eq!(fetches.len(), 1);
-        assert_eq!((fetches[0].resource, &fetches[0].then[..]), (Resource::ListingSearch, &[Resource::ListingBatch][..]));
+        assert_eq!(
+            (fetches[0].resource, &fetches[0].then[..]),
+            (Resource::ListingSearch, &[Resource::ListingBatch][..])
+        );
     }
 
     #[test]

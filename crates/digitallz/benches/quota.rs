@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use digitallz::commands::crawl;
@@ -112,7 +112,7 @@ async fn phase(directory: &Path, name: &str, length: Duration, with_kills: bool)
     allow_all_sources(&db).await?;
 
     let started = Instant::now();
-    let started_at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs_f64();
+    let started_at = Clock::System.now().timestamp_micros() as f64 / 1e6;
     let limits: BTreeMap<String, Vec<LimitWindow>> =
         LIMITED.iter().map(|limited| (limited.scope.to_owned(), limited.windows.to_vec())).collect();
     let sandbox = Sandbox::start(SandboxConfig { limits, ..SandboxConfig::default() }).await?;
@@ -133,7 +133,7 @@ async fn phase(directory: &Path, name: &str, length: Duration, with_kills: bool)
             kills += 1;
             next_kill += KILL_EVERY.mul_f64(random.random_range(0.5..1.5));
         }
-        if started.elapsed().as_secs() % 30 == 0 {
+        if started.elapsed().as_secs().is_multiple_of(30) {
             let accepted: Vec<String> =
                 statistics(&sandbox).iter().map(|(_, found)| found.accepted.to_string()).collect();
             eprint!(
@@ -184,16 +184,16 @@ struct Collectors {
 impl Collectors {
     fn start_one(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log.with_extension("log"))?;
-        let child = Command::new(binary())
+        let mut command = Command::new(binary());
+        command
             .env_clear()
             .env("DATABASE_URL", &self.url)
             .arg("--env-file")
             .arg(&self.env_file)
             .args(["run", "collector"])
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        self.children.push(child);
+            .stderr(log);
+        self.children.push(command.spawn()?);
         Ok(())
     }
 

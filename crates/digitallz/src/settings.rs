@@ -323,7 +323,6 @@ impl Environment {
             },
             canary: Some(self.text("DIGITALLZ_CANARY_KEYWORD")),
             resources,
-            ..CollectorConfig::default()
         })
     }
 

@@ -78,6 +78,9 @@ pub struct MissingSettings {
     settings: Vec<&'static str>,
 }
 
+/// A part of a marketplace and the scopes that are counted together.
+type PacerKey = (&'static str, &'static [&'static str]);
+
 /// All that is needed to ask one marketplace.
 pub(crate) struct Channel {
     pub(crate) marketplace: Marketplace,
@@ -87,7 +90,7 @@ pub(crate) struct Channel {
     pub(crate) limits_asked_at: Mutex<Option<Instant>>,
     limits: Limits,
     credential: String,
-    pacers: Mutex<BTreeMap<(&'static str, &'static [&'static str]), Arc<Pacer>>>,
+    pacers: Mutex<BTreeMap<PacerKey, Arc<Pacer>>>,
 }
 
 impl Channel {
