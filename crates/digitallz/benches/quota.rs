@@ -182,6 +182,7 @@ struct Collectors {
 }
 
 impl Collectors {
+    #[expect(clippy::zombie_processes, reason = "every child is waited for in kill_one or kill_all")]
     fn start_one(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log.with_extension("log"))?;
         let mut command = Command::new(binary());
