@@ -182,7 +182,6 @@ struct Collectors {
 }
 
 impl Collectors {
-    #[expect(clippy::zombie_processes, reason = "every child is waited for in kill_one or kill_all")]
     fn start_one(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log.with_extension("log"))?;
         let mut command = Command::new(binary());
@@ -200,8 +199,9 @@ impl Collectors {
 
     fn kill_one(&mut self, number: usize) -> anyhow::Result<()> {
         let mut victim = self.children.swap_remove(number);
-        victim.kill()?;
+        let killed = victim.kill();
         victim.wait()?;
+        killed?;
         self.start_one()
     }
 
