@@ -234,20 +234,19 @@ impl Asking<'_> {
             Expects::Json => self.http.timeout(),
             Expects::Document => DOCUMENT_TIMEOUT,
         };
-        let holder =
-            self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
-        let purpose = Purpose {
-            marketplace: self.marketplace(),
-            operation: request.operation,
-            crawl_run_id,
-            job_id: Some(self.attempt.job_id),
-            timeout,
-            holder: holder.id(),
-        };
+        let holder = self.ctx.marketplaces.holder();
         loop {
+            let purpose = Purpose {
+                marketplace: self.marketplace(),
+                operation: request.operation,
+                crawl_run_id,
+                job_id: Some(self.attempt.job_id),
+                timeout,
+                holder: holder.id(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?,
+            };
             let is_urgent = self.attempt.priority > 0;
             let held = pacer.acquire(&self.ctx.db, purpose, self.ctx.world(), is_urgent).await?;
-            if held.is_valid() && holder.is_seen() {
+            if holder.is_seen_as(purpose.holder).await && held.is_valid() {
                 return Ok(held);
             }
             pacer.settle(&self.ctx.db, &held, End::Returned, &Lesson::default(), self.ctx.world()).await?;

@@ -23,7 +23,6 @@ use digitallz_common::secret::Secret;
 
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
-use tokio::sync::OnceCell;
 
 use crate::config::{BreakerConfig, CollectorConfig};
 use crate::http::{Http, HttpError};
@@ -41,7 +40,7 @@ pub struct Marketplaces {
     resources: BTreeMap<Marketplace, Vec<Resource>>,
     breaker: BreakerConfig,
     canary: Option<String>,
-    holder: OnceCell<Holder>,
+    holder: Holder,
     amazon: Result<Channel, MissingSettings>,
     etsy: Result<Channel, MissingSettings>,
     ebay: Result<Channel, MissingSettings>,
@@ -138,7 +137,7 @@ impl Marketplaces {
             resources: config.resources.clone(),
             breaker: config.breaker,
             canary: config.canary.clone(),
-            holder: OnceCell::new(),
+            holder: Holder::default(),
             amazon: channel(Marketplace::Amazon, config.amazon.as_ref(), |config| Opened {
                 missing: amazon::missing_settings(config),
                 adapter: Arc::new(amazon::Amazon::new(config.clone())),
@@ -203,9 +202,9 @@ impl Marketplaces {
         Ok(outlooks)
     }
 
-    /// Returns this process as a holder of permits; its session is opened with the first use.
-    pub(crate) async fn holder(&self, pool: &PgPool) -> Result<&Holder, sqlx::Error> {
-        self.holder.get_or_try_init(|| Holder::start(pool)).await
+    /// Returns this process as a holder of permits.
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.holder
     }
 
     pub(crate) fn breaker(&self) -> &BreakerConfig {

@@ -16,16 +16,13 @@ use super::window::{Micros, Now};
 use crate::limits::Window;
 
 /// A permit is granted this long before its moment at the most, so that a lowered limit holds at once.
-const AHEAD_US: Micros = 500_000;
+pub const AHEAD: Duration = Duration::from_millis(250);
 
 /// How soon to look again when an open request must end first.
 const LOOK_AGAIN_US: Micros = 10_000;
 
 /// How long a request of a holder that died may still be on its way.
 const GRACE_S: f64 = 1.0;
-
-/// A permit of this age is suspicious enough to look whether its holder lives.
-const SUSPICIOUS_S: f64 = 1.0;
 
 /// A request is sent at the latest this long after its moment; later its permit is void.
 pub const SEND_WITHIN: Duration = Duration::from_secs(5);
@@ -161,28 +158,21 @@ pub async fn acquire(
     purpose: Purpose<'_>,
     world: Option<DateTime<Utc>>,
 ) -> Result<Answer, LedgerError> {
+    let quota_ids = quota_ids(scopes);
     let mut tx = pool.begin().await?;
-    let mut held = hold(&mut tx, &quota_ids(scopes), world).await?;
-    if held.has_expired || held.is_suspicious {
+    let mut held = hold(&mut tx, &quota_ids, world).await?;
+    let mut turn = Turns::of(&mut held);
+    if turn.is_refused() && held.accounts.iter().any(|(.., open)| *open > 0) {
+        // Perhaps the places are held by the dead.
         tx.rollback().await?;
         expire(pool, world).await?;
         tx = pool.begin().await?;
-        held = hold(&mut tx, &quota_ids(scopes), world).await?;
+        held = hold(&mut tx, &quota_ids, world).await?;
+        turn = Turns::of(&mut held);
     }
-    let now = held.now;
-    let (mut wait, mut binding, mut waits_for_others) = (0, 0, false);
-    for (index, (_, account, open)) in held.accounts.iter_mut().enumerate() {
-        match account.turn(now, *open) {
-            Turn::In(other) if other > wait => (wait, binding) = (other, index),
-            Turn::In(_) => {}
-            Turn::WhenOthersEnd => (waits_for_others, binding) = (true, index),
-        }
-    }
-    if waits_for_others {
-        wait = wait.max(LOOK_AGAIN_US);
-    }
-    if waits_for_others || wait > AHEAD_US {
-        let (quota_id, account, open) = &mut held.accounts[binding];
+    let (now, wait) = (held.now, turn.wait);
+    if turn.is_refused() {
+        let (quota_id, account, open) = &mut held.accounts[turn.binding];
         let ticket = account.ticket(wait, *open, now);
         let is_paused = account.paused_until > now.real;
         store(&mut tx, *quota_id, account).await?;
@@ -204,7 +194,7 @@ pub async fn acquire(
          returning permit_id",
         purpose.marketplace.name(),
         purpose.operation,
-        &quota_ids(scopes),
+        &quota_ids,
         purpose.crawl_run_id,
         purpose.job_id,
         moment(now.real),
@@ -217,6 +207,37 @@ pub async fn acquire(
     tx.commit().await?;
     let per_second = held.accounts.iter().map(|(_, account, _)| account.per_second()).fold(1e3, f64::min);
     Ok(Answer::Granted { permit: Permit { permit_id, wait: micros(wait) }, per_second })
+}
+
+/// When all accounts admit a request.
+struct Turns {
+    /// The longest of their waits.
+    wait: Micros,
+    /// The account that makes it so.
+    binding: usize,
+    /// Whether one waits for open requests to end.
+    waits_for_others: bool,
+}
+
+impl Turns {
+    fn of(held: &mut Held) -> Turns {
+        let mut turns = Turns { wait: 0, binding: 0, waits_for_others: false };
+        for (index, (_, account, open)) in held.accounts.iter_mut().enumerate() {
+            match account.turn(held.now, *open) {
+                Turn::In(wait) if wait > turns.wait => (turns.wait, turns.binding) = (wait, index),
+                Turn::In(_) => {}
+                Turn::WhenOthersEnd => (turns.waits_for_others, turns.binding) = (true, index),
+            }
+        }
+        if turns.waits_for_others {
+            turns.wait = turns.wait.max(LOOK_AGAIN_US);
+        }
+        turns
+    }
+
+    fn is_refused(&self) -> bool {
+        self.waits_for_others || micros(self.wait) > AHEAD
+    }
 }
 
 /// Ends a permit and takes over what the answer taught about its narrowest scope, which is the last of `scopes`.
@@ -284,17 +305,28 @@ pub async fn learn(
     Ok(())
 }
 
-/// Counts expired permits as spent, and lets those of dead holders expire soon. Returns how many expired.
+/// Counts expired permits as spent, and ends those of dead holders. Returns how many expired.
 ///
-/// A request of a holder that died may still be on its way, so its permit lives on for [`GRACE_S`].
+/// A request whose moment has not come was certainly not sent by a holder that is dead now: its permit is returned. One whose
+/// moment has come may still be on its way: its permit lives on for [`GRACE_S`].
 pub async fn expire(pool: &PgPool, world: Option<DateTime<Utc>>) -> Result<usize, LedgerError> {
     sqlx::query!(
-        "update ops.quota_permits set expires_at = clock_timestamp() + make_interval(secs => $1)
-         where state = 'open' and expires_at > clock_timestamp() + make_interval(secs => $1)
-           and not exists (
-               select from pg_locks
-               where locktype = 'advisory' and classid = $2::integer::bigint::oid and objid::bigint = holder::bigint & 4294967295
-                 and database = (select oid from pg_database where datname = current_database()))",
+        "with dead as (
+             select permit_id from ops.quota_permits
+             where state = 'open' and not exists (
+                 select from pg_locks
+                 where locktype = 'advisory' and classid = $2::integer::bigint::oid
+                   and objid::bigint = holder::bigint & 4294967295
+                   and database = (select oid from pg_database where datname = current_database()))
+         ),
+         moment as (select clock_timestamp() as now)
+         update ops.quota_permits permits
+         set state = case when send_at > moment.now then 'returned' else state end,
+             settled_at = case when send_at > moment.now then moment.now end,
+             expires_at = least(expires_at, moment.now + make_interval(secs => $1))
+         from dead, moment
+         where permits.permit_id = dead.permit_id and permits.state = 'open'
+           and (send_at > moment.now or expires_at > moment.now + make_interval(secs => $1))",
         GRACE_S,
         LOCK_CLASS,
     )
@@ -338,8 +370,6 @@ pub enum LedgerError {
 struct Held {
     now: Now,
     accounts: Vec<(i64, Account, u32)>,
-    has_expired: bool,
-    is_suspicious: bool,
 }
 
 /// Locks accounts and reads, once they are locked, the clock and the open permits.
@@ -360,12 +390,10 @@ async fn hold(
     }
     // A statement of its own: what it sees was committed before the accounts were locked, or by whoever held them before.
     let open = sqlx::query!(
-        r#"select clock_timestamp() as "now!", permits.quota_ids as "quota_ids?", permits.expires_at <= clock_timestamp() as has_expired,
-                  permits.send_at < clock_timestamp() - make_interval(secs => $2) as is_suspicious
+        r#"select clock_timestamp() as "now!", permits.quota_ids as "quota_ids?"
            from (select) one_row
            left join ops.quota_permits permits on permits.state = 'open' and permits.quota_ids && $1"#,
-        quota_ids,
-        SUSPICIOUS_S,
+        quota_ids
     )
     .fetch_all(connection)
     .await?;
@@ -377,9 +405,7 @@ async fn hold(
             *open += u32::from(permit.quota_ids.as_ref().is_some_and(|ids| ids.contains(quota_id)));
         }
     }
-    let has_expired = open.iter().any(|permit| permit.has_expired == Some(true));
-    let is_suspicious = open.iter().any(|permit| permit.is_suspicious == Some(true));
-    Ok(Held { now, accounts, has_expired, is_suspicious })
+    Ok(Held { now, accounts })
 }
 
 /// Ends an open permit and returns its moment of sending; nothing when it was ended before.

@@ -17,6 +17,9 @@ use crate::limits::Window;
 /// Longest time for which a job waits for its turn instead of being put off.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 
+/// Shortest time between two questions of a job that stands at the door.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Who is put off comes back so much before the time, and waits for the rest.
 const EARLY: Duration = Duration::from_secs(2);
 
@@ -129,7 +132,8 @@ impl Pacer {
                 let back = if is_urgent { wait } else { ticket };
                 return Err(Wait { scope, delay: back_in(back), is_paused }.into());
             }
-            tokio::time::sleep(wait).await;
+            // A permit is granted a little ahead of its moment: asking then hides the time that asking takes.
+            tokio::time::sleep(wait.saturating_sub(ledger::AHEAD).max(LOOK_AGAIN)).await;
         }
     }
 
