@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::Timelike;
 use digitallz::commands::crawl;
 use digitallz::commands::keywords::Entry;
 use digitallz::postgres;
@@ -126,7 +127,8 @@ async fn phase(directory: &Path, name: &str, length: Duration, with_kills: bool)
     }
     let mut random = StdRng::seed_from_u64(SEED);
     let (mut kills, mut next_kill) = (0, started + KILL_EVERY);
-    while started.elapsed() < length {
+    // It ends late in a minute, so that a fixed window that has just begun does not count as unused.
+    while started.elapsed() < length || Clock::System.now().second() < 45 {
         tokio::time::sleep(Duration::from_millis(250)).await;
         if with_kills && Instant::now() >= next_kill {
             collectors.kill_one(random.random_range(0..PROCESSES))?;

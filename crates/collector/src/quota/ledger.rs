@@ -308,7 +308,7 @@ pub async fn learn(
 /// Counts expired permits as spent, and ends those of dead holders. Returns how many expired.
 ///
 /// A request whose moment has not come was certainly not sent by a holder that is dead now: its permit is returned. One whose
-/// moment has come may still be on its way: its permit lives on for [`GRACE_S`].
+/// moment has come may still be on its way: its permit lives on for a second.
 pub async fn expire(pool: &PgPool, world: Option<DateTime<Utc>>) -> Result<usize, LedgerError> {
     sqlx::query!(
         "with dead as (

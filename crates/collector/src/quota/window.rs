@@ -24,8 +24,13 @@ pub type Micros = i64;
 /// Share by which clocks may run apart.
 const DRIFT: f64 = 0.001;
 
-/// Parts into which a sliding window is cut for counting; a request counts until its part has left the window.
-const SLICES: i64 = 250;
+/// Parts into which a sliding window is cut for counting, finer for short ones, of which each part matters more; a request
+/// counts until its part has left the window.
+const SLICES_OF_SHORT: i64 = 1_000;
+const SLICES_OF_LONG: i64 = 250;
+
+/// Windows up to this length are short.
+const SHORT_US: Micros = 10_000_000;
 
 /// Windows from this length on follow the clock of the world, shorter ones and buckets the real one.
 const HOUR_US: Micros = 3_600_000_000;
@@ -139,7 +144,7 @@ impl Tally {
                 }
                 Admission::After((leaves_at - at).max(0))
             }
-            (Window::Fixed { requests, renewal }, Spent::Period { start, used, used_before, .. }) => {
+            (Window::Fixed { requests, renewal }, Spent::Period { start, used, used_before, used_after }) => {
                 let guard = guard(*renewal);
                 if used + open < *requests && (at >= start + guard || used_before + open < *requests) {
                     return Admission::After(0);
@@ -147,10 +152,15 @@ impl Tally {
                 if used + open < *requests {
                     return Admission::After(start + guard - at);
                 }
-                if *used < *requests && open > 0 {
+                // Those that are open may be counted in the next period as well.
+                if open > 0 && (*used < *requests || used_after + open >= *requests) {
                     return Admission::WhenOthersEnd;
                 }
-                Admission::After(next_renewal(*renewal, *start) + guard - at)
+                let mut free_at = next_renewal(*renewal, *start);
+                if used_after >= requests {
+                    free_at = next_renewal(*renewal, free_at);
+                }
+                Admission::After(free_at + guard - at)
             }
             _ => Admission::After(0),
         }
@@ -299,7 +309,7 @@ fn paced(requests: u32, pace: f64) -> u32 {
 }
 
 fn slice_length(period: Micros) -> Micros {
-    (period / SLICES).max(1)
+    (period / if period <= SHORT_US { SLICES_OF_SHORT } else { SLICES_OF_LONG }).max(1)
 }
 
 /// Returns when the requests of a slice are certainly out of the marketplace's window.
