@@ -8,9 +8,12 @@
 //! Answers that others recorded come in through [`recording::ingest_har`].
 
 pub mod config;
+pub mod cost;
+pub mod estimate;
 pub mod fetch;
 pub mod plan;
 pub mod recording;
+pub mod selection;
 
 mod ask;
 mod canary;
@@ -29,7 +32,7 @@ use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub use http::HttpError;
-pub use marketplaces::Marketplaces;
+pub use marketplaces::{Marketplaces, OutlookError};
 
 use config::CollectorConfig;
 
@@ -42,6 +45,8 @@ pub struct Context {
     pub clock: Clock,
     /// The marketplaces with their limits and tokens, one set for the whole process.
     pub marketplaces: Arc<Marketplaces>,
+    /// What the marketplaces were made of.
+    pub config: Arc<CollectorConfig>,
 }
 
 impl Context {
@@ -55,6 +60,7 @@ impl Context {
 
     /// Makes the context of a process.
     pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
-        Ok(Context { db, clock, marketplaces: Arc::new(Marketplaces::new(config)?) })
+        let marketplaces = Arc::new(Marketplaces::new(config)?);
+        Ok(Context { db, clock, marketplaces, config: Arc::new(config.clone()) })
     }
 }
