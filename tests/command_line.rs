@@ -70,7 +70,7 @@ fn a_malformed_setting_is_named() {
         1,
         &["DIGITALLZ_TIME_ZONE is malformed", "'Mars' is no IANA time zone", "next: correct the setting"],
     );
-    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=fast").output().unwrap();
+    let output = command(&["config", "check"]).env("DIGITALLZ_EBAY_LIMITS", "browse=fast").output().unwrap();
     assert_clear(&output, 1, &["DIGITALLZ_EBAY_LIMITS is malformed"]);
     let file = scratch("settings").join("bad.env");
     std::fs::write(&file, "# mine\nDIGITALLZ_TIME_ZONE=UTC\nDIGITALLZ_TYPO=1\n").unwrap();
@@ -145,7 +145,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
     let mut sandbox =
         command(&["sandbox", "--limit-factor", "1000"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufReader::new(sandbox.stdout.take().unwrap()).lines();
-    let settings: Vec<String> = (0..11).map(|_| lines.next().unwrap().unwrap()).collect();
+    let settings: Vec<String> = (0..18).map(|_| lines.next().unwrap().unwrap()).collect();
     let file = scratch("sandbox").join("sandbox.env");
     std::fs::write(&file, settings.join("\n")).unwrap();
     let database = TestDatabase::new().await;
@@ -162,6 +162,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
         "--wait",
     ])
     .env("DATABASE_URL", database.url.expose())
+    .env("DIGITALLZ_EBAY_RESOURCES", "item_search")
     .output()
     .unwrap();
     sandbox.kill().unwrap();

@@ -27,6 +27,7 @@ async fn crawl_under(marketplace: Marketplace, operation: Option<&str>, times: O
         operation: operation.map(str::to_owned),
         keyword: None,
         times,
+        share: None,
         fault,
     });
     let keywords = app.keywords(marketplace, 1);

@@ -24,6 +24,7 @@ async fn a_crawl_that_was_killed_completes_with_nothing_missing_and_nothing_twic
         operation: None,
         keyword: None,
         times: None,
+        share: None,
         fault: digitallz_sandbox::Fault::Slow(Duration::from_millis(50)),
     };
     app.sandbox.inject(slow);

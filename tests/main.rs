@@ -4,15 +4,19 @@
 #![expect(clippy::disallowed_methods, reason = "tests ask the database what no query of the program asks")]
 
 mod architecture;
+mod chaos;
 mod command_line;
 mod contracts;
 mod demo;
 mod faults;
 mod harness;
 mod killed;
+mod operations;
 mod pipeline;
 mod postgres;
 mod queue;
+mod quotas;
 mod recordings;
 mod scheduler;
 mod schema;
+mod signals;

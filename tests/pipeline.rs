@@ -158,7 +158,10 @@ async fn secrets_reach_neither_the_database_nor_the_queue() {
 #[tokio::test]
 async fn limits_of_the_configuration_hold() {
     let mut app = TestApp::start().await;
-    app.environment = app.environment.with([("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=5:1".to_owned())]);
+    app.environment = app.environment.with([
+        ("DIGITALLZ_EBAY_LIMITS", "browse=5:1".to_owned()),
+        ("DIGITALLZ_EBAY_RESOURCES", "item_search".to_owned()),
+    ]);
     let keywords = app.keywords(Marketplace::Ebay, 6);
     app.crawl(Marketplace::Ebay, &keywords).await;
     let roles = app.play(&[Role::Collector]);

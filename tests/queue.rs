@@ -24,6 +24,7 @@ fn quick() -> QueueConfig {
         poll_interval: Duration::from_millis(50),
         retry_base: Duration::from_millis(10),
         retry_cap: Duration::from_millis(50),
+        drain: Duration::from_secs(25),
     }
 }
 
@@ -47,16 +48,21 @@ impl Worker {
     where
         Answer: Future<Output = Result<(), Failure>> + Send + 'static,
     {
+        Worker::start_with(database, quick(), concurrency, answer)
+    }
+
+    fn start_with<Answer>(
+        database: &TestDatabase,
+        config: QueueConfig,
+        concurrency: usize,
+        answer: impl Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
+    ) -> Worker
+    where
+        Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+    {
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(queue::work(
-            database.db.clone(),
-            quick(),
-            Queue::Score,
-            concurrency,
-            shutdown.clone(),
-            answer,
-        ));
-        Worker { shutdown, task }
+        let work = queue::work(database.db.clone(), config, Queue::Score, concurrency, shutdown.clone(), answer);
+        Worker { shutdown, task: tokio::spawn(work) }
     }
 
     async fn stop(self) {
@@ -286,4 +292,174 @@ async fn a_stopped_worker_finishes_what_runs_and_leaves_the_rest() {
     worker.stop().await;
     assert_eq!(database.count("select count(*) from ops.job_attempts where outcome = 'done'").await, 20);
     assert_eq!(database.count("select count(*) from ops.job_attempts").await, 20, "each ran once");
+}
+
+#[tokio::test]
+async fn thousands_of_jobs_are_enqueued_at_once_and_each_once() {
+    let database = TestDatabase::new().await;
+    let jobs: Vec<Job> = (0..5000).map(job).collect();
+    let mut connection = database.db.acquire().await.unwrap();
+    let started = std::time::Instant::now();
+    assert_eq!(queue::enqueue_all(&mut connection, &jobs, 0).await.unwrap().len(), 5000);
+    let elapsed = started.elapsed();
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+    assert_eq!(queue::enqueue_all(&mut connection, &jobs, 0).await.unwrap().len(), 0);
+    let twice = [job(5001), job(5001)];
+    assert_eq!(queue::enqueue_all(&mut connection, &twice, 0).await.unwrap().len(), 1);
+    assert_eq!(database.count("select count(*) from ops.jobs").await, 5001);
+    assert_eq!(database.count("select count(*) from apalis.jobs").await, 5001);
+}
+
+#[tokio::test]
+async fn an_operators_job_overtakes_thousands_that_wait() {
+    let database = TestDatabase::new().await;
+    let nightly: Vec<Job> = (0..3000).map(job).collect();
+    let mut connection = database.db.acquire().await.unwrap();
+    queue::enqueue_all(&mut connection, &nightly, 0).await.unwrap();
+    let worker = Worker::start(&database, 4, |_, _| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Ok(())
+    });
+    database.wait_for_at_least("select count(*) from ops.job_attempts", 20).await;
+    let job_id = queue::enqueue(&mut connection, &job(9000), 10).await.unwrap().unwrap();
+    database
+        .wait_for_count(&format!("select count(*) from ops.jobs where job_id = '{job_id}' and state = 'done'"), 1)
+        .await;
+    let before = database
+        .count(&format!(
+            "select count(*) from ops.job_attempts tries, ops.jobs late
+             where late.job_id = '{job_id}' and tries.started_at > late.enqueued_at
+               and tries.started_at < (select started_at from ops.job_attempts where job_id = late.job_id)"
+        ))
+        .await;
+    worker.stop().await;
+    assert!(
+        before <= 12,
+        "{before} others began first; what is fetched already is 4 running and 4 ready, and one more fetch may be on its way"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_does_not_end_in_time_goes_back_uncounted_and_its_late_effects_are_refused() {
+    let database = TestDatabase::new().await;
+    for number in 0..6 {
+        enqueue(&database, number).await;
+    }
+    let (held, mut attempts) = tokio::sync::mpsc::unbounded_channel();
+    let config = QueueConfig { drain: Duration::from_millis(300), ..quick() };
+    let worker = Worker::start_with(&database, config, 2, move |_, attempt| {
+        held.send(attempt).unwrap();
+        std::future::pending()
+    });
+    let late = attempts.recv().await.unwrap();
+    attempts.recv().await.unwrap();
+    let started = std::time::Instant::now();
+    worker.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+
+    assert_eq!(
+        database
+            .count("select count(*) from ops.jobs where state = 'ready' and run_at <= now() and attempts = 0")
+            .await,
+        6
+    );
+    assert_eq!(
+        database.texts("select distinct outcome || ': ' || cause from ops.job_attempts").await,
+        ["snooze: its worker was stopped"]
+    );
+    assert_eq!(database.count("select count(*) from apalis.jobs where status in ('Queued', 'Running')").await, 0);
+    let mut tx = database.db.begin().await.unwrap();
+    assert!(late.complete(&mut tx).await.is_err(), "what was handed back must not be finished by the first worker");
+    drop(tx);
+
+    let worker = Worker::start(&database, 2, |_, _| async { Ok(()) });
+    database.wait_until_idle().await;
+    worker.stop().await;
+    assert_eq!(database.count("select count(*) from ops.job_attempts where outcome = 'done'").await, 6);
+}
+
+#[tokio::test]
+async fn a_worker_that_waits_for_its_last_job_is_not_taken_for_dead() {
+    let database = TestDatabase::new().await;
+    enqueue(&database, 1).await;
+    // The other worker takes jobs back after two seconds of silence; this one works on for five.
+    let stopping = Worker::start(&database, 1, |_, _| async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(())
+    });
+    database.wait_for_count("select count(*) from ops.jobs where state = 'running'", 1).await;
+    let other = Worker::start(&database, 1, |_, _| async { Ok(()) });
+    stopping.stop().await;
+    other.stop().await;
+    assert_eq!(database.texts("select outcome from ops.job_attempts").await, ["done"]);
+}
+
+/// Serves the queue as a process of its own; the tests below start it and what becomes of it is no test.
+#[tokio::test]
+#[ignore = "started as a child process by other tests"]
+async fn worker_process() {
+    let Ok(url) = std::env::var("WORKER_DATABASE_URL") else { return };
+    let is_poison = std::env::var("WORKER_IS_POISONED").is_ok();
+    let config = if is_poison { quick() } else { QueueConfig::default() };
+    let db = digitallz_common::database::connect(&digitallz_common::secret::Secret::new(url), 8).await.unwrap();
+    let handler = move |_, _| async move {
+        if is_poison {
+            std::process::abort();
+        }
+        std::future::pending::<Result<(), Failure>>().await
+    };
+    queue::work(db, config, Queue::Score, 1, CancellationToken::new(), handler).await;
+}
+
+fn start_worker_process(database: &TestDatabase, is_poisoned: bool) -> std::process::Child {
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command.args(["queue::worker_process", "--exact", "--ignored", "--nocapture"]);
+    command.env("WORKER_DATABASE_URL", database.url.expose());
+    if is_poisoned {
+        command.env("WORKER_IS_POISONED", "yes");
+    }
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
+#[tokio::test]
+async fn a_job_that_kills_its_process_each_time_ends_as_a_dead_letter() {
+    let database = TestDatabase::new().await;
+    enqueue(&database, 1).await;
+    let mut deaths = 0;
+    while database.count("select count(*) from ops.dead_letters").await == 0 {
+        assert!(deaths <= 8, "it is started again and again");
+        let mut child = start_worker_process(&database, true);
+        loop {
+            if child.try_wait().unwrap().is_some() {
+                deaths += 1;
+                break;
+            }
+            if database.count("select count(*) from ops.dead_letters").await > 0 {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(deaths, 4);
+    assert_eq!(database.texts("select cause from ops.dead_letters").await, ["its worker died during each of 4 tries"]);
+    assert_eq!(database.texts("select outcome from ops.job_attempts").await, ["lost"; 4]);
+}
+
+#[tokio::test]
+async fn the_jobs_of_a_killed_process_run_elsewhere_within_a_minute_by_default() {
+    let database = TestDatabase::new().await;
+    enqueue(&database, 1).await;
+    let mut child = start_worker_process(&database, false);
+    database.wait_for_count("select count(*) from ops.jobs where state = 'running'", 1).await;
+    let worker = Worker::start_with(&database, QueueConfig::default(), 1, |_, _| async { Ok(()) });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let killed = std::time::Instant::now();
+    database.wait_until_idle().await;
+    let elapsed = killed.elapsed();
+    worker.stop().await;
+    assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
+    assert_eq!(database.texts("select outcome from ops.job_attempts order by try_number").await, ["lost", "done"]);
 }

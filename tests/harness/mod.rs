@@ -80,6 +80,19 @@ impl TestDatabase {
         }
     }
 
+    /// Waits until a query counts at least so many.
+    pub async fn wait_for_at_least(&self, sql: &str, least: i64) {
+        let started = std::time::Instant::now();
+        loop {
+            let found = self.count(sql).await;
+            if found >= least {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "expected at least {least}, still {found}: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until no job is open.
     pub async fn wait_until_idle(&self) {
         self.wait_for_count("select count(*) from ops.jobs where state in ('ready', 'running')", 0).await;
@@ -109,11 +122,20 @@ impl TestApp {
         let environment = Environment::default().with(sandbox.settings()).with([
             (
                 "DIGITALLZ_AMAZON_LIMITS",
-                "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000"
-                    .to_owned(),
+                raised(&[
+                    "searchCatalogItems",
+                    "getCompetitiveSummary",
+                    "createReport",
+                    "getReport",
+                    "getReportDocument",
+                    "getKeywordRecommendations",
+                ]),
             ),
-            ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000".to_owned()),
-            ("DIGITALLZ_EBAY_LIMITS", "browse=1000:1000".to_owned()),
+            ("DIGITALLZ_ETSY_LIMITS", raised(&["any"])),
+            (
+                "DIGITALLZ_EBAY_LIMITS",
+                raised(&["oauthToken", "browse", "browse.items", "taxonomy", "analytics", "insights", "marketing"]),
+            ),
             ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
             ("DIGITALLZ_BREAKER_FAILURES", "1000".to_owned()),
             ("DIGITALLZ_RETRY_BASE_SECONDS", "0.1".to_owned()),
@@ -173,6 +195,11 @@ impl TestApp {
         std::fs::write(&path, lines.join("\n")).expect("an env file");
         path
     }
+}
+
+/// Puts the limits of scopes out of the way.
+fn raised(scopes: &[&str]) -> String {
+    scopes.iter().map(|scope| format!("{scope}=1000:1000")).collect::<Vec<_>>().join(",")
 }
 
 /// Makes an entry of a keyword file.

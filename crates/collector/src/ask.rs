@@ -193,7 +193,7 @@ impl Asking<'_> {
             return Err(Failure::GiveUp { cause });
         };
         let answer = self.send(&request, None).await.map_err(Unsent::into_failure)?;
-        match self.channel.adapter.read_token(&answer) {
+        match self.channel.adapter.read_token(kind, &answer) {
             Ok(issued) => Ok(self.channel.tokens.keep(&self.ctx.db, kind, issued).await?),
             Err(error) => Err(self.failure(request.operation, error)),
         }
@@ -232,17 +232,19 @@ impl Asking<'_> {
             Expects::Json => self.http.timeout(),
             Expects::Document => DOCUMENT_TIMEOUT,
         };
+        let holder = self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
         let purpose = Purpose {
             marketplace: self.marketplace(),
             operation: request.operation,
             crawl_run_id,
             job_id: Some(self.attempt.job_id),
             timeout,
+            holder: holder.id(),
         };
         loop {
             let is_urgent = self.attempt.priority > 0;
             let held = pacer.acquire(&self.ctx.db, purpose, self.ctx.world(), is_urgent).await?;
-            if held.is_valid() {
+            if held.is_valid() && holder.is_seen() {
                 return Ok(held);
             }
             pacer.settle(&self.ctx.db, &held, End::Returned, &Lesson::default(), self.ctx.world()).await?;
@@ -326,7 +328,7 @@ impl Asking<'_> {
     }
 
     /// Decides what becomes of the job after a bad answer.
-    fn failure(&self, operation: &str, error: AnswerError) -> Failure {
+    fn failure(&self, operation: &'static str, error: AnswerError) -> Failure {
         let marketplace = self.marketplace();
         let cause = format!("{marketplace} {operation}: {}", chain(&error));
         match error {

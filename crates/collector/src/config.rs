@@ -9,6 +9,7 @@ use digitallz_common::secret::Secret;
 use url::Url;
 
 pub use crate::limits::{Limits, LimitsError, Renewal, Window};
+pub use crate::marketplaces::amazon::{Asins, AsinsError};
 pub use crate::marketplaces::{amazon, ebay, etsy};
 
 /// Everything the collectors are told. A marketplace that is absent has no credentials, and its jobs are given up.
@@ -85,7 +86,15 @@ pub struct AmazonConfig {
     pub pages: u32,
     /// How long to wait before asking again whether a report is done.
     pub report_poll_delay: Duration,
-    /// Limits per operation, see [`amazon::OPERATIONS`].
+    /// The user's own listings, which reports and bids are about.
+    pub asins: Asins,
+    /// Address of Amazon Ads; absent takes the region of the market.
+    pub ads_base_url: Option<Url>,
+    /// The advertiser's long-lived token; empty where no bids are asked for.
+    pub ads_refresh_token: Secret,
+    /// The advertiser's profile in the market; empty where no bids are asked for.
+    pub ads_profile_id: String,
+    /// Limits per scope, see [`amazon::SCOPES`].
     pub limits: Limits,
 }
 
@@ -101,6 +110,10 @@ impl AmazonConfig {
             page_size: amazon::PAGE_SIZE_MAX,
             pages: 1,
             report_poll_delay: Duration::from_secs(60),
+            asins: Asins::default(),
+            ads_base_url: None,
+            ads_refresh_token: Secret::new(""),
+            ads_profile_id: String::new(),
             limits: amazon::limits(),
         }
     }
@@ -119,7 +132,9 @@ pub struct EtsyConfig {
     pub page_size: u32,
     /// Pages per keyword.
     pub pages: u32,
-    /// Limits per operation, see [`etsy::OPERATIONS`].
+    /// Listings of the first page whose shops and reviews are asked for.
+    pub details: u32,
+    /// Limits per scope, see [`etsy::SCOPES`].
     pub limits: Limits,
 }
 
@@ -132,6 +147,7 @@ impl EtsyConfig {
             shared_secret,
             page_size: 48,
             pages: 1,
+            details: 3,
             limits: etsy::limits(),
         }
     }
@@ -150,7 +166,15 @@ pub struct EbayConfig {
     pub page_size: u32,
     /// Pages per keyword.
     pub pages: u32,
-    /// Limits per operation, see [`ebay::OPERATIONS`].
+    /// Items of the first page whose details are asked for.
+    pub details: u32,
+    /// The long-lived token of the user whose campaigns are read; empty where no bids are asked for.
+    pub user_refresh_token: Secret,
+    /// The campaign whose ad group bids are suggested for; empty where no bids are asked for.
+    pub campaign_id: String,
+    /// The ad group; empty where no bids are asked for.
+    pub ad_group_id: String,
+    /// Limits per scope, see [`ebay::SCOPES`].
     pub limits: Limits,
 }
 
@@ -163,6 +187,10 @@ impl EbayConfig {
             client_secret,
             page_size: 50,
             pages: 1,
+            details: ebay::ITEMS_MAX,
+            user_refresh_token: Secret::new(""),
+            campaign_id: String::new(),
+            ad_group_id: String::new(),
             limits: ebay::limits(),
         }
     }

@@ -36,7 +36,7 @@ pub struct Load {
     /// The quota as it stands.
     pub outlook: Outlook,
     /// The operations of the demands that count against it.
-    pub operations: BTreeSet<&'static str>,
+    pub operations: BTreeSet<(Site, &'static str)>,
     /// Requests of the demands, if the answers leave nothing further to ask for.
     pub fewest: u32,
     /// Requests of the demands, if they leave all that may be asked for.
@@ -59,6 +59,12 @@ pub struct Budget {
 }
 
 impl Load {
+    /// Returns how many of a site's requests count against this quota, at most.
+    pub fn requests_of(&self, site: &Site, requests: &[Expected]) -> u32 {
+        let counted = requests.iter().filter(|expected| self.operations.contains(&(site.clone(), expected.operation)));
+        counted.fold(0, |sum, expected| sum.saturating_add(expected.most))
+    }
+
     /// Returns what is left of the tightest budget; nothing when the quota only sets a pace.
     pub fn budget(&self) -> Option<Budget> {
         let windows = self.outlook.windows.iter().filter_map(|window| {
@@ -167,7 +173,7 @@ pub async fn loads(ctx: &Context, demands: &[Demand]) -> Result<Vec<Load>, Outlo
     for demand in demands {
         for expected in &demand.requests {
             for load in loads_of(ctx, &mut loads, &demand.site, expected.operation).await? {
-                load.operations.insert(expected.operation);
+                load.operations.insert((demand.site.clone(), expected.operation));
                 load.fewest = load.fewest.saturating_add(expected.fewest);
                 load.most = load.most.saturating_add(expected.most);
             }

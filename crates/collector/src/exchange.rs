@@ -80,6 +80,8 @@ pub enum TokenKind {
     Main,
     /// The advertiser (Amazon Ads).
     Advertiser,
+    /// The application with the scope of items in bulk (eBay).
+    Items,
     /// The application with the scope of Marketplace Insights (eBay).
     Insights,
     /// The user whose campaigns are read (eBay Marketing).
@@ -88,13 +90,15 @@ pub enum TokenKind {
 
 impl TokenKind {
     /// All kinds.
-    pub const ALL: [TokenKind; 4] = [TokenKind::Main, TokenKind::Advertiser, TokenKind::Insights, TokenKind::User];
+    pub const ALL: [TokenKind; 5] =
+        [TokenKind::Main, TokenKind::Advertiser, TokenKind::Items, TokenKind::Insights, TokenKind::User];
 
     /// Returns the name used in tables.
     pub fn name(self) -> &'static str {
         match self {
             TokenKind::Main => "main",
             TokenKind::Advertiser => "advertiser",
+            TokenKind::Items => "items",
             TokenKind::Insights => "insights",
             TokenKind::User => "user",
         }

@@ -36,6 +36,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(),
     let (is_kept, next) = match step {
         Step::Keep(next) => (true, next),
         Step::Continue(next) => (false, vec![next]),
+        Step::End => (false, Vec::new()),
         Step::Wait { cause, delay } => return Err(Failure::Snooze { cause, delay }),
         Step::Ask(_) => return Err(Failure::Retry { cause: format!("{site} sent the question on and on") }),
     };

@@ -18,6 +18,9 @@ use crate::config::BreakerConfig;
 /// How long jobs of a source that waits for an operator are put off before they look again.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// How soon jobs look again while a probe is under way.
+const PROBE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long a probe may take before another is let through.
 const PROBE_S: f64 = 60.0;
 
@@ -91,7 +94,9 @@ pub async fn check(pool: &PgPool, source: Source<'_>, crawl_run_id: Option<Uuid>
     if state != "closed" {
         let is_probe = row.probe_s.is_none_or(|wait| wait <= 0.0) && claim_probe(pool, source).await?;
         if !is_probe {
-            let delay = row.probe_s.map_or(LOOK_AGAIN, seconds).max(Duration::from_secs(1));
+            // A probe under way is most often over soon.
+            let longest = if state == "half_open" { PROBE_PATIENCE } else { LOOK_AGAIN * 60 };
+            let delay = row.probe_s.map_or(LOOK_AGAIN, seconds).clamp(Duration::from_secs(1), longest);
             let cause = row.failure_cause.unwrap_or_default();
             return Err(Failure::Snooze {
                 cause: format!("{site} {operation} is paused by the circuit breaker: {cause}"),

@@ -32,6 +32,7 @@ use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub use http::HttpError;
+pub use marketplaces::disposition::{Disposition, disposition};
 pub use marketplaces::{Marketplaces, OutlookError};
 
 use config::CollectorConfig;

@@ -55,9 +55,8 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PlanCrawl) -> Result<(),
 
     let fetches = plan(crawl_run_id, &site, &resources, &keyword_ids, run.scheduled_for);
     let fetch_count = fetches.len();
-    for fetch in fetches {
-        queue::enqueue(&mut tx, &Job::FetchPage(fetch), run.priority).await?;
-    }
+    let jobs: Vec<Job> = fetches.into_iter().map(Job::FetchPage).collect();
+    queue::enqueue_all(&mut tx, &jobs, run.priority).await?;
     let requests = estimate::requests(&ctx.config, marketplace, &resources, keyword_ids.len());
     let planned = Planned { keyword_count: keyword_ids.len(), deferred, requests: planned_requests(&requests) };
     mark_planned(&mut tx, crawl_run_id, &planned, ctx.clock.now()).await?;
@@ -115,7 +114,7 @@ async fn affordable(
     let fits = |n: usize| {
         let requests = count(n);
         run.request_budget.is_none_or(|budget| i64::from(estimate::most(&requests)) <= i64::from(budget))
-            && loads.iter().all(|load| fits_share(load, &requests, share, horizon))
+            && loads.iter().all(|load| fits_share(load, site, &requests, share, horizon))
     };
     if fits(keyword_ids.len()) {
         return Ok(keyword_ids);
@@ -131,9 +130,8 @@ async fn affordable(
 }
 
 /// Tells whether requests fit into a share of a quota within a time, and into what the runs under way leave of it.
-fn fits_share(load: &Load, requests: &[Expected], share: f64, horizon: Duration) -> bool {
-    let own = requests.iter().filter(|expected| load.operations.contains(expected.operation));
-    let own = own.fold(0u32, |sum, expected| sum.saturating_add(expected.most));
+fn fits_share(load: &Load, site: &Site, requests: &[Expected], share: f64, horizon: Duration) -> bool {
+    let own = load.requests_of(site, requests);
     let with_peers = (f64::from(own) / share.clamp(1e-6, 1.0)).ceil() as u32;
     load.fits_within(own, horizon) && load.could_ever_fit(with_peers, horizon) && load.outlook.time_for(with_peers) <= horizon
 }

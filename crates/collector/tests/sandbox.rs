@@ -171,6 +171,7 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
         [
             "(amazon,catalog_search,2)",
             "(amazon,search_terms_report,1)",
+            "(ebay,item_details,2)",
             "(ebay,item_search,4)",
             "(etsy,listing_batch,2)",
             "(etsy,listing_search,2)",
@@ -178,7 +179,7 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
     );
     assert_eq!(
         world.number("select count(*) from ops.jobs where job_name = 'process_payload' and priority = 3").await,
-        11
+        13
     );
     assert_eq!(
         world.number("select count(*) from ops.crawl_runs where planned_at is null or keyword_count <> 2").await,
@@ -191,7 +192,8 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
         "select count(*) from raw.payloads where resource = 'search_terms_report' and body_encoding = 'identity'
                   and request_url like '%signature=[removed]%'";
     assert_eq!(world.number(report).await, 1);
-    assert_eq!(world.sandbox.request_counts()["ebay.oauthToken"], 1);
+    // One token for the search, and one with the scope of the details.
+    assert_eq!(world.sandbox.request_counts()["ebay.oauthToken"], 2);
     let counted = world.number("select sum(request_count) from ops.job_attempts").await;
     assert_eq!(counted as u64, world.sandbox.request_counts().values().sum::<u64>());
     world.stop().await;
@@ -291,5 +293,5 @@ async fn a_recording_brought_in_twice_is_stored_once() {
 
 /// A fault that happens at the first request and never again.
 fn once(marketplace: digitallz_sandbox::Marketplace, operation: &str, fault: Fault) -> FaultRule {
-    FaultRule { marketplace, operation: Some(operation.to_owned()), keyword: None, times: Some(1), fault }
+    FaultRule { marketplace, operation: Some(operation.to_owned()), keyword: None, times: Some(1), share: None, fault }
 }

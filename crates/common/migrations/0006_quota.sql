@@ -22,6 +22,7 @@ create table ops.quota_permits (
     quota_ids     bigint[]    not null,
     crawl_run_id  uuid,
     job_id        uuid,
+    holder        integer     not null,
     state         text        not null check (state in ('open', 'spent', 'returned', 'expired')),
     granted_at    timestamptz not null,
     send_at       timestamptz not null,
@@ -37,6 +38,7 @@ comment on column ops.quota_permits.operation is 'The marketplace''s name of the
 comment on column ops.quota_permits.quota_ids is 'The quotas it counts against.';
 comment on column ops.quota_permits.crawl_run_id is 'The crawl run it is spent for; null for a request that serves none, such as a look at the limits.';
 comment on column ops.quota_permits.job_id is 'The job it is spent for; null for a request that serves none.';
+comment on column ops.quota_permits.holder is 'Process that holds it: key of the advisory lock that it keeps as long as it lives.';
 comment on column ops.quota_permits.state is 'open (may be on its way), spent, returned (certainly not sent), expired (its holder died; counted as spent).';
 comment on column ops.quota_permits.granted_at is 'When it was granted, by the clock of the database.';
 comment on column ops.quota_permits.send_at is 'The request is not sent before this moment.';

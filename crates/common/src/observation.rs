@@ -35,6 +35,34 @@ pub enum Metric {
     AuctionCount,
     /// Views since they began, of the listings of the page.
     ListingViewsTotal,
+    /// Searches for the search term in a week, a true count; told for those that concern the user's own listings.
+    SearchQueryVolume,
+    /// Listings shown on the search results pages of the search term in a week.
+    SearchQueryImpressions,
+    /// Clicks on any listing from these pages in a week.
+    SearchQueryClicks,
+    /// Additions of any listing to a cart from these pages in a week.
+    SearchQueryCartAdds,
+    /// Purchases of any listing from these pages in a week.
+    SearchQueryPurchases,
+    /// Median price of the listings clicked from these pages in a week.
+    ClickPriceMedian,
+    /// Suggested bid for a click under exact match; it is an offer to advertisers and not a price that was paid.
+    CpcSuggested,
+    /// Lower end of the range around the suggested bid.
+    CpcSuggestedLow,
+    /// Upper end of the same range.
+    CpcSuggestedHigh,
+    /// Sales since they began, of the items of the answer.
+    SoldCountTotal,
+    /// Items of the answer that tell their sales.
+    SoldCountListings,
+    /// Listings that sold within the last 90 days, as the marketplace counts them.
+    SoldListingCount,
+    /// Sales of the listings of the page within the last 90 days.
+    SoldQuantity90d,
+    /// Median price of the last sale of each listing of the page.
+    SoldPriceMedian,
 }
 
 impl Metric {
@@ -56,6 +84,20 @@ impl Metric {
             Metric::AuctionBids => "auction_bids",
             Metric::AuctionCount => "auction_count",
             Metric::ListingViewsTotal => "listing_views_total",
+            Metric::SearchQueryVolume => "search_query_volume",
+            Metric::SearchQueryImpressions => "search_query_impressions",
+            Metric::SearchQueryClicks => "search_query_clicks",
+            Metric::SearchQueryCartAdds => "search_query_cart_adds",
+            Metric::SearchQueryPurchases => "search_query_purchases",
+            Metric::ClickPriceMedian => "click_price_median",
+            Metric::CpcSuggested => "cpc_suggested",
+            Metric::CpcSuggestedLow => "cpc_suggested_low",
+            Metric::CpcSuggestedHigh => "cpc_suggested_high",
+            Metric::SoldCountTotal => "sold_count_total",
+            Metric::SoldCountListings => "sold_count_listings",
+            Metric::SoldListingCount => "sold_listing_count",
+            Metric::SoldQuantity90d => "sold_quantity_90d",
+            Metric::SoldPriceMedian => "sold_price_median",
         }
     }
 
@@ -68,14 +110,25 @@ impl Metric {
             | Metric::SellerConcentration
             | Metric::TitleMatchShare
             | Metric::PromotedShare => "share",
-            Metric::ResultCount => "listings",
+            Metric::ResultCount | Metric::SoldCountListings | Metric::SoldListingCount => "listings",
             Metric::SellerCount => "sellers",
-            Metric::PriceMedian => "currency",
+            Metric::PriceMedian
+            | Metric::ClickPriceMedian
+            | Metric::CpcSuggested
+            | Metric::CpcSuggestedLow
+            | Metric::CpcSuggestedHigh
+            | Metric::SoldPriceMedian => "currency",
             Metric::FavoriteMedian => "favourites",
             Metric::SellerFeedbackMedian => "score",
             Metric::AuctionBids => "bids",
             Metric::AuctionCount => "auctions",
             Metric::ListingViewsTotal => "views",
+            Metric::SearchQueryVolume => "searches",
+            Metric::SearchQueryImpressions => "impressions",
+            Metric::SearchQueryClicks => "clicks",
+            Metric::SearchQueryCartAdds => "cart adds",
+            Metric::SearchQueryPurchases => "purchases",
+            Metric::SoldCountTotal | Metric::SoldQuantity90d => "sales",
         }
     }
 }
@@ -85,6 +138,12 @@ impl Metric {
 pub enum Observed {
     /// The marketplace said so.
     Value(f64),
+    /// The marketplace itself estimates or suggests it.
+    Estimated(f64),
+    /// The marketplace was asked and knows of nothing.
+    NotFound(&'static str),
+    /// What the marketplace said cannot be the value.
+    Invalid(&'static str),
     /// The marketplace's list ends before the keyword: it is beyond, not zero.
     BelowThreshold(&'static str),
     /// The answer holds nothing from which the value follows.
@@ -95,8 +154,10 @@ impl Observed {
     /// Returns the value, if there is one.
     pub fn value(&self) -> Option<f64> {
         match self {
-            Observed::Value(value) => Some(*value),
-            Observed::BelowThreshold(_) | Observed::Unavailable(_) => None,
+            Observed::Value(value) | Observed::Estimated(value) => Some(*value),
+            Observed::NotFound(_) | Observed::Invalid(_) | Observed::BelowThreshold(_) | Observed::Unavailable(_) => {
+                None
+            }
         }
     }
 
@@ -104,6 +165,9 @@ impl Observed {
     pub fn status(&self) -> &'static str {
         match self {
             Observed::Value(_) => "observed",
+            Observed::Estimated(_) => "estimated",
+            Observed::NotFound(_) => "not_found",
+            Observed::Invalid(_) => "invalid",
             Observed::BelowThreshold(_) => "below_threshold",
             Observed::Unavailable(_) => "unavailable",
         }
@@ -112,8 +176,11 @@ impl Observed {
     /// Returns why there is no value.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Observed::Value(_) => None,
-            Observed::BelowThreshold(reason) | Observed::Unavailable(reason) => Some(reason),
+            Observed::Value(_) | Observed::Estimated(_) => None,
+            Observed::NotFound(reason)
+            | Observed::Invalid(reason)
+            | Observed::BelowThreshold(reason)
+            | Observed::Unavailable(reason) => Some(reason),
         }
     }
 }
@@ -125,7 +192,12 @@ pub enum Period {
     Instant(DateTime<Utc>),
     /// The week from this Sunday to the Saturday after it.
     Week(NaiveDate),
+    /// The 90 days that end with the day of this moment.
+    Trailing90Days(DateTime<Utc>),
 }
+
+/// Days before the last one in a period of 90 days.
+const DAYS_BEFORE: chrono::Days = chrono::Days::new(89);
 
 impl Period {
     /// Returns the name of its kind as it is stored.
@@ -133,6 +205,7 @@ impl Period {
         match self {
             Period::Instant(_) => "instant",
             Period::Week(_) => "week",
+            Period::Trailing90Days(_) => "trailing_90_days",
         }
     }
 
@@ -141,13 +214,14 @@ impl Period {
         match self {
             Period::Instant(at) => at.date_naive(),
             Period::Week(sunday) => sunday,
+            Period::Trailing90Days(until) => until.date_naive() - DAYS_BEFORE,
         }
     }
 
     /// Returns its last day.
     pub fn end_date(self) -> NaiveDate {
         match self {
-            Period::Instant(at) => at.date_naive(),
+            Period::Instant(at) | Period::Trailing90Days(at) => at.date_naive(),
             Period::Week(sunday) => crate::week::week_end(sunday),
         }
     }
@@ -155,7 +229,7 @@ impl Period {
     /// Returns the moment at which the value was true: the sample, or the end of the period.
     pub fn observed_at(self) -> DateTime<Utc> {
         match self {
-            Period::Instant(at) => at,
+            Period::Instant(at) | Period::Trailing90Days(at) => at,
             Period::Week(sunday) => (sunday + chrono::Days::new(7)).and_time(chrono::NaiveTime::MIN).and_utc(),
         }
     }

@@ -5,6 +5,10 @@
 //! duplicates: those are done here, each in one transaction with the rows it concerns. The queue lives in real time, by
 //! the database's clock, so that all processes agree; the time of the world is an argument of the jobs themselves.
 
+mod history;
+mod operate;
+mod stop;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -16,12 +20,17 @@ use futures::FutureExt;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 use crate::failure::Failure;
 use crate::jobs::{Job, Queue};
+
+pub use history::{Pruned, prune, prune_history};
+pub use operate::{JobFilter, SelectedJob, cancel_run, discard, discard_all, retry_all, retry_now, select_jobs};
+use stop::Begun;
+pub use stop::Shutdown;
 
 /// What the queue could not do.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +47,9 @@ pub enum QueueError {
     /// Another worker has taken the job over meanwhile; this one's effects are rolled back.
     #[error("job {0} was taken over by another worker")]
     Fenced(Uuid),
+    /// The worker is stopping and begins nothing any more.
+    #[error("the worker is stopping")]
+    Stopping,
 }
 
 /// A job whose worker was fenced off, or whose database failed, may be tried again.
@@ -60,6 +72,8 @@ pub struct QueueConfig {
     pub retry_base: Duration,
     /// Longest delay between two tries.
     pub retry_cap: Duration,
+    /// How long running jobs may go on after their worker was told to stop; then they go back to the queue.
+    pub drain: Duration,
 }
 
 impl Default for QueueConfig {
@@ -70,6 +84,7 @@ impl Default for QueueConfig {
             poll_interval: Duration::from_millis(500),
             retry_base: Duration::from_secs(2),
             retry_cap: Duration::from_secs(900),
+            drain: Duration::from_secs(25),
         }
     }
 }
@@ -80,66 +95,60 @@ pub async fn setup(pool: &PgPool) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Enqueues a job in the caller's transaction and returns its identifier, or nothing when its key is known already.
+/// Enqueues a job in the caller's transaction and returns its identifier, or nothing when its key is known already or its
+/// crawl run was cancelled.
 pub async fn enqueue(connection: &mut PgConnection, job: &Job, priority: i32) -> Result<Option<Uuid>, QueueError> {
-    let job_id = Uuid::now_v7();
-    let inserted = sqlx::query!(
-        "insert into ops.jobs (job_id, job_name, queue_name, job_key, message, crawl_run_id, priority, state,
-             max_attempts, run_at, enqueued_at)
-         values ($1, $2, $3, $4, $5, $6, $7, 'ready', $8, now(), now())
-         on conflict (job_key) do nothing",
-        job_id,
-        job.name(),
-        job.queue().name(),
-        job.key(),
-        serde_json::to_value(job)?,
-        job.crawl_run_id(),
-        priority,
-        job.max_attempts(),
-    )
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    if inserted == 0 {
-        return Ok(None);
-    }
-    let delivery = Delivery { job_id, delivery: 1 };
-    deliver(connection, &delivery, job.queue().name(), priority, Duration::ZERO).await?;
-    Ok(Some(job_id))
+    let enqueued = enqueue_all(connection, std::slice::from_ref(job), priority).await?;
+    Ok(enqueued.first().copied())
 }
 
-/// Hands a dead, discarded or waiting job to the queue again, at once and with all its tries.
+/// Enqueues many jobs in the caller's transaction and returns the identifiers of those that are new.
 ///
-/// Returns false when there is no such job or it is running or done.
-pub async fn retry_now(connection: &mut PgConnection, job_id: Uuid) -> Result<bool, QueueError> {
-    let row = sqlx::query!(
-        "update ops.jobs
-         set state = 'ready', attempts = 0, delivery = delivery + 1, run_at = now(), finished_at = null
-         where job_id = $1 and state in ('dead', 'discarded', 'ready')
-         returning delivery, queue_name, priority",
-        job_id
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = row else { return Ok(false) };
-    resolve_dead_letter(connection, job_id, "retried").await?;
-    let delivery = Delivery { job_id, delivery: row.delivery };
-    deliver(connection, &delivery, &row.queue_name, row.priority, Duration::ZERO).await?;
-    Ok(true)
-}
-
-/// Ends a dead or waiting job for good. Returns false when there is no such job or it is running or ended.
-pub async fn discard(connection: &mut PgConnection, job_id: Uuid) -> Result<bool, QueueError> {
-    let changed = sqlx::query!(
-        "update ops.jobs set state = 'discarded', delivery = delivery + 1, finished_at = now()
-         where job_id = $1 and state in ('dead', 'ready')",
-        job_id
-    )
-    .execute(&mut *connection)
-    .await?
-    .rows_affected();
-    resolve_dead_letter(connection, job_id, "discarded").await?;
-    Ok(changed > 0)
+/// A job whose key is known already is left out, and so is a question to a marketplace whose crawl run was cancelled.
+pub async fn enqueue_all(connection: &mut PgConnection, jobs: &[Job], priority: i32) -> Result<Vec<Uuid>, QueueError> {
+    /// Keeps a statement's arguments within a few megabytes.
+    const CHUNK: usize = 1000;
+    let mut enqueued = Vec::with_capacity(jobs.len());
+    for chunk in jobs.chunks(CHUNK) {
+        let job_ids: Vec<Uuid> = chunk.iter().map(|_| Uuid::now_v7()).collect();
+        let names: Vec<String> = chunk.iter().map(|job| job.name().to_owned()).collect();
+        let queues: Vec<String> = chunk.iter().map(|job| job.queue().name().to_owned()).collect();
+        let keys: Vec<String> = chunk.iter().map(Job::key).collect();
+        let messages = chunk.iter().map(serde_json::to_value).collect::<Result<Vec<_>, _>>()?;
+        let runs: Vec<Option<Uuid>> = chunk.iter().map(Job::crawl_run_id).collect();
+        let max_attempts: Vec<i32> = chunk.iter().map(Job::max_attempts).collect();
+        let new = sqlx::query!(
+            "insert into ops.jobs (job_id, job_name, queue_name, job_key, message, crawl_run_id, priority, state,
+                 max_attempts, run_at, enqueued_at)
+             select given.job_id, job_name, queue_name, job_key, message, given.crawl_run_id, $8, 'ready',
+                    max_attempts, now(), now()
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::jsonb[], $6::uuid[], $7::integer[])
+                  as given (job_id, job_name, queue_name, job_key, message, crawl_run_id, max_attempts)
+             where job_name not in ('plan_crawl', 'fetch_page')
+                or not exists (select from ops.crawl_runs runs
+                               where runs.crawl_run_id = given.crawl_run_id and runs.cancelled_at is not null)
+             on conflict (job_key) do nothing
+             returning job_id, queue_name",
+            &job_ids,
+            &names,
+            &queues,
+            &keys,
+            &messages,
+            &runs as &[Option<Uuid>],
+            &max_attempts,
+            priority,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for queue in Queue::ALL {
+            let of_queue = new.iter().filter(|row| row.queue_name == queue.name());
+            let deliveries: Vec<(Delivery, i32)> =
+                of_queue.map(|row| (Delivery { job_id: row.job_id, delivery: 1 }, priority)).collect();
+            deliver(connection, &deliveries, queue.name(), Duration::ZERO).await?;
+        }
+        enqueued.extend(new.into_iter().map(|row| row.job_id));
+    }
+    Ok(enqueued)
 }
 
 /// Returns how many workers, of all processes, gave a sign of life within the last quarter of a minute.
@@ -210,78 +219,126 @@ impl Attempt {
 
 /// Serves a queue until `shutdown`: runs its jobs, at most `concurrency` at a time, and acts on their answers.
 ///
-/// A worker that loses the database is started again until it is back. On shutdown, running jobs finish and buffered
-/// ones go back to the queue.
+/// A worker that loses the database is started again until it is back. On shutdown, jobs that were fetched and not begun
+/// go back to the queue at once; running ones have [`QueueConfig::drain`] to finish, then they go back too, uncounted and
+/// fenced.
 pub async fn work<Handler, Answer>(
     pool: PgPool,
     config: QueueConfig,
     queue: Queue,
     concurrency: usize,
-    shutdown: CancellationToken,
+    shutdown: impl Into<Shutdown>,
     handler: Handler,
 ) where
     Handler: Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
     Answer: Future<Output = Result<(), Failure>> + Send + 'static,
 {
     const RESTART_DELAY: Duration = Duration::from_secs(1);
-    while !shutdown.is_cancelled() {
+    let shutdown = shutdown.into();
+    while !shutdown.is_stopping() {
         let worker_name = format!("{}-{}", queue.name(), Uuid::now_v7().simple());
-        let storage = PostgresStorage::<Delivery>::new(&pool)
-            .with_config(
-                Config::default()
-                    .queue(queue.name())
-                    .batch_size(concurrency.max(1))
-                    .heartbeat_interval(config.heartbeat)
-                    .missed_heartbeats(config.missed_heartbeats)
-                    .lock_tasks(false)
-                    .persist_results(false),
-            )
-            .with_pubsub()
-            .poll_with_interval(config.poll_interval);
-        let run = {
-            let (pool, config, handler, worker_name) =
-                (pool.clone(), config.clone(), handler.clone(), worker_name.clone());
-            move |delivery: Delivery| {
-                let (pool, config, handler, worker_name) =
-                    (pool.clone(), config.clone(), handler.clone(), worker_name.clone());
-                async move {
-                    if let Err(cause) = attempt(&pool, &config, &worker_name, &delivery, handler).await {
-                        // The message is not lost: it is taken back with those of dead workers.
-                        error!(job.id = %delivery.job_id, error = %crate::failure::chain(&cause), "failed to record a job");
-                        return Err(cause);
-                    }
-                    Ok(())
-                }
+        let begun = Begun::default();
+        let serving = serve(&pool, &config, queue, concurrency, &worker_name, &begun, &shutdown, handler.clone());
+        // A task of its own can be left behind even while a job computes and does not yield.
+        let mut serving = AbortOnDropHandle::new(tokio::spawn(serving));
+        let ended = tokio::select! {
+            ended = &mut serving => ended,
+            () = shutdown.stopping() => {
+                drain(&pool, &config, &worker_name, &begun, &shutdown, &mut serving).await;
+                serving.abort();
+                stop::leave(&pool, &worker_name, true).await;
+                return;
             }
         };
-        let worker =
-            WorkerBuilder::new(worker_name.as_str()).backend(storage).concurrency(concurrency.max(1)).build(run);
-        let stop = shutdown.clone();
-        let ended = worker
-            .run_until(async move {
-                stop.cancelled().await;
-                Ok::<(), std::io::Error>(())
-            })
-            .await;
-        say_farewell(&pool, &worker_name).await;
-        if shutdown.is_cancelled() {
-            debug!(queue = queue.name(), "worker stopped");
-            return;
-        }
+        // Its running jobs were dropped with it; a job that does this again and again must run out of tries.
+        stop::leave(&pool, &worker_name, false).await;
         warn!(queue = queue.name(), result = ?ended, "worker ended, starting another");
         tokio::select! {
             () = tokio::time::sleep(RESTART_DELAY) => {}
-            () = shutdown.cancelled() => return,
+            () = shutdown.stopping() => return,
         }
     }
 }
 
-/// Lets everybody know that a worker is gone, so that nobody counts on it and what it may have left is taken back at once.
-async fn say_farewell(pool: &PgPool, worker_name: &str) {
-    let said =
-        sqlx::query!("update apalis.workers set last_seen = 'epoch' where id = $1", worker_name).execute(pool).await;
-    if let Err(problem) = said {
-        debug!(error = %problem, "a worker left without a farewell; its silence will tell");
+/// Runs one worker of the queue library until it is told to stop or fails.
+#[expect(clippy::too_many_arguments, reason = "what `work` is given, with the worker's name and memory")]
+fn serve<Handler, Answer>(
+    pool: &PgPool,
+    config: &QueueConfig,
+    queue: Queue,
+    concurrency: usize,
+    worker_name: &str,
+    begun: &Begun,
+    shutdown: &Shutdown,
+    handler: Handler,
+) -> impl Future<Output = Result<(), String>> + Send + use<Handler, Answer>
+where
+    Handler: Fn(Job, Attempt) -> Answer + Clone + Send + Sync + 'static,
+    Answer: Future<Output = Result<(), Failure>> + Send + 'static,
+{
+    let storage = PostgresStorage::<Delivery>::new(pool)
+        .with_config(
+            Config::default()
+                .queue(queue.name())
+                .batch_size(concurrency.max(1))
+                .heartbeat_interval(config.heartbeat)
+                .missed_heartbeats(config.missed_heartbeats)
+                .lock_tasks(false)
+                .persist_results(false),
+        )
+        .with_pubsub()
+        .poll_with_interval(config.poll_interval);
+    let (pool, config, worker_name) = (pool.clone(), config.clone(), worker_name.to_owned());
+    let (begun, stop) = (begun.clone(), shutdown.clone());
+    let run = {
+        let worker_name = worker_name.clone();
+        move |delivery: Delivery| {
+            let (pool, config, handler, worker_name, begun) =
+                (pool.clone(), config.clone(), handler.clone(), worker_name.clone(), begun.clone());
+            async move {
+                let key = delivery.key();
+                if !begun.begin(&key) {
+                    return Err(QueueError::Stopping);
+                }
+                let result = attempt(&pool, &config, &worker_name, &delivery, handler).await;
+                begun.end(&key);
+                if let Err(cause) = &result {
+                    // The message is not lost: the library hands a failed one out again.
+                    error!(job.id = %delivery.job_id, error = %crate::failure::chain(cause), "failed to record a job");
+                }
+                result
+            }
+        }
+    };
+    let worker = WorkerBuilder::new(worker_name.as_str()).backend(storage).concurrency(concurrency.max(1)).build(run);
+    async move {
+        let stopping = async move {
+            stop.stopping().await;
+            Ok::<(), std::io::Error>(())
+        };
+        worker.run_until(stopping).await.map_err(|problem| problem.to_string())
+    }
+}
+
+/// Waits for the last jobs of a worker that was told to stop, as long as they may take.
+async fn drain<T>(
+    pool: &PgPool,
+    config: &QueueConfig,
+    worker_name: &str,
+    begun: &Begun,
+    shutdown: &Shutdown,
+    serving: &mut AbortOnDropHandle<T>,
+) {
+    let ended = shutdown.ended(config.drain);
+    tokio::pin!(ended);
+    stop::return_buffered(pool, worker_name, begun).await;
+    let mut heartbeat = tokio::time::interval(config.heartbeat);
+    loop {
+        tokio::select! {
+            _ = &mut *serving => return,
+            () = &mut ended => return,
+            _ = heartbeat.tick() => stop::keep_alive(pool, worker_name).await,
+        }
     }
 }
 
@@ -290,6 +347,13 @@ async fn say_farewell(pool: &PgPool, worker_name: &str) {
 struct Delivery {
     job_id: Uuid,
     delivery: i32,
+}
+
+impl Delivery {
+    /// Names the message: a job is delivered once under each number.
+    fn key(&self) -> String {
+        format!("{}:{}", self.job_id, self.delivery)
+    }
 }
 
 /// A job that was taken up, or the reason why it is not run.
@@ -335,9 +399,13 @@ where
 async fn take_up(pool: &PgPool, worker_name: &str, delivery: &Delivery) -> Result<TakenUp, QueueError> {
     let mut tx = pool.begin().await?;
     let row = sqlx::query!(
-        "select message, attempts, max_attempts, priority, state from ops.jobs
-         where job_id = $1 and delivery = $2 and state in ('ready', 'running')
-         for update",
+        r#"select message, attempts, max_attempts, priority, state,
+                  job_name in ('plan_crawl', 'fetch_page') and exists (
+                      select from ops.crawl_runs runs
+                      where runs.crawl_run_id = jobs.crawl_run_id and runs.cancelled_at is not null) as "is_cancelled!"
+           from ops.jobs jobs
+           where job_id = $1 and delivery = $2 and state in ('ready', 'running')
+           for update"#,
         delivery.job_id,
         delivery.delivery,
     )
@@ -353,6 +421,11 @@ async fn take_up(pool: &PgPool, worker_name: &str, delivery: &Delivery) -> Resul
         )
         .execute(&mut *tx)
         .await?;
+    }
+    if row.is_cancelled {
+        operate::end_cancelled(&mut tx, delivery.job_id).await?;
+        tx.commit().await?;
+        return Ok(TakenUp::Skip);
     }
     if row.attempts >= row.max_attempts {
         let cause = format!("its worker died during each of {} tries", row.attempts);
@@ -414,7 +487,11 @@ async fn settle_failure(
 ) -> Result<(), QueueError> {
     let mut tx = pool.begin().await?;
     let row = sqlx::query!(
-        "select attempts, max_attempts, queue_name, delivery from ops.jobs where job_id = $1 for update",
+        r#"select attempts, max_attempts, queue_name, delivery,
+                  job_name in ('plan_crawl', 'fetch_page') and exists (
+                      select from ops.crawl_runs runs
+                      where runs.crawl_run_id = jobs.crawl_run_id and runs.cancelled_at is not null) as "is_cancelled!"
+           from ops.jobs jobs where job_id = $1 for update"#,
         attempt.job_id
     )
     .fetch_one(&mut *tx)
@@ -430,6 +507,7 @@ async fn settle_failure(
         return Err(QueueError::Fenced(attempt.job_id));
     }
     match delay {
+        Some(_) if row.is_cancelled => operate::end_cancelled(&mut tx, attempt.job_id).await?,
         None => {
             warn!(job.id = %attempt.job_id, job.name = job_name, cause = failure.cause(),
                 "gave up job {}: {}", attempt.job_id, failure.cause());
@@ -450,29 +528,35 @@ async fn settle_failure(
             .execute(&mut *tx)
             .await?;
             let delivery = Delivery { job_id: attempt.job_id, delivery: row.delivery + 1 };
-            deliver(&mut tx, &delivery, &row.queue_name, attempt.priority, delay).await?;
+            deliver(&mut tx, &[(delivery, attempt.priority)], &row.queue_name, delay).await?;
         }
     }
     tx.commit().await?;
     Ok(())
 }
 
-/// Hands a message to the queue library, due after `delay`.
+/// Hands messages with their priorities to the queue library, due after `delay`.
 async fn deliver(
     connection: &mut PgConnection,
-    delivery: &Delivery,
+    deliveries: &[(Delivery, i32)],
     queue_name: &str,
-    priority: i32,
     delay: Duration,
 ) -> Result<(), QueueError> {
-    let mut task = TaskBuilder::new(serde_json::to_vec(delivery)?)
-        .idempotency_key(format!("{}:{}", delivery.job_id, delivery.delivery))
-        .priority(priority.max(0) as usize);
-    if !delay.is_zero() {
-        // The library keeps due times in whole seconds; waiting a little longer is right, waiting less is not.
-        task = task.run_after(Duration::from_secs(delay.as_secs() + 1));
+    if deliveries.is_empty() {
+        return Ok(());
     }
-    apalis_postgres::queries::push_tasks(connection, queue_name, vec![task.build()]).await?;
+    let mut tasks = Vec::with_capacity(deliveries.len());
+    for (delivery, priority) in deliveries {
+        let mut task = TaskBuilder::new(serde_json::to_vec(delivery)?)
+            .idempotency_key(delivery.key())
+            .priority((*priority).max(0) as usize);
+        if !delay.is_zero() {
+            // The library keeps due times in whole seconds; waiting a little longer is right, waiting less is not.
+            task = task.run_after(Duration::from_secs(delay.as_secs() + 1));
+        }
+        tasks.push(task.build());
+    }
+    apalis_postgres::queries::push_tasks(connection, queue_name, tasks).await?;
     Ok(())
 }
 
@@ -486,17 +570,6 @@ async fn bury(connection: &mut PgConnection, job_id: Uuid, cause: &str) -> Resul
          on conflict (job_id) where resolution is null do nothing",
         job_id,
         cause
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn resolve_dead_letter(connection: &mut PgConnection, job_id: Uuid, resolution: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update ops.dead_letters set resolution = $2, resolved_at = now() where job_id = $1 and resolution is null",
-        job_id,
-        resolution
     )
     .execute(connection)
     .await?;

@@ -1,9 +1,11 @@
 //! The command line: every command with its options, and nothing of what they do.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use digitallz_common::marketplace::Marketplace;
+use digitallz_common::jobs::Queue;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use uuid::Uuid;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -13,7 +15,7 @@ const EXIT_CODES: &str = "Exit codes:
   3   partly done: some jobs or entries did not succeed, the rest did
   4   a source is blocked or paused
   5   over budget
-  75  try later: the database cannot be reached
+  75  try later: the database cannot be reached, or a wait ran out of time
 
 Data goes to standard output, talk to standard error. `--json` makes data machine readable.";
 
@@ -232,6 +234,25 @@ pub enum RunsCommand {
         /// Its identifier; without one the sums over all runs.
         crawl_run_id: Option<Uuid>,
     },
+    /// Cancel a crawl run: waiting questions are discarded, running ones are followed by no other.
+    Cancel {
+        /// Its identifier.
+        crawl_run_id: Uuid,
+        /// Who cancels it; kept with the run and among the audit events.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+        /// Say how many jobs would be discarded.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Wait until nothing of a crawl run is open: ends with 0 when all is done, 3 when some of it is dead or discarded.
+    Wait {
+        /// Its identifier.
+        crawl_run_id: Uuid,
+        /// Give up waiting after this time, for example 10m; ends with 75.
+        #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+        timeout: Option<Duration>,
+    },
 }
 
 /// Jobs, their attempts and dead letters.
@@ -239,12 +260,9 @@ pub enum RunsCommand {
 pub enum JobsCommand {
     /// List jobs, the newest first.
     List {
-        /// Only this state.
-        #[arg(long, value_enum)]
-        state: Option<JobState>,
-        /// Only this crawl run.
-        #[arg(long)]
-        run: Option<Uuid>,
+        /// Which.
+        #[command(flatten)]
+        filter: JobFilterArgs,
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
@@ -258,20 +276,77 @@ pub enum JobsCommand {
     Retry(JobSelection),
     /// End dead or waiting jobs for good.
     Discard(JobSelection),
+    /// Delete the history of jobs that ended long ago; sums of crawl runs stay right.
+    Prune {
+        /// How long ago, for example 90d; as DIGITALLZ_JOB_RETENTION_DAYS says when not given.
+        #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+        older_than: Option<Duration>,
+        /// Say how much would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
-/// Which jobs to act on.
+/// Which jobs to act on: those named, or those to which every given filter applies.
 #[derive(Debug, Args)]
-#[group(required = true)]
 pub struct JobSelection {
     /// Identifiers of jobs.
     pub job_ids: Vec<Uuid>,
     /// All jobs with an open dead letter.
-    #[arg(long, conflicts_with = "job_ids")]
+    #[arg(long, conflicts_with_all = ["job_ids", "state"])]
     pub all_dead: bool,
-    /// Say which jobs would be concerned.
+    /// Which; without --state the dead ones, to discard also the waiting ones.
+    #[command(flatten)]
+    pub filter: JobFilterArgs,
+    /// At most so many, the newest first.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// Say which jobs would be changed.
     #[arg(long)]
     pub dry_run: bool,
+    /// Do not ask before more than 100 jobs are changed.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Filters of jobs.
+#[derive(Debug, Args)]
+pub struct JobFilterArgs {
+    /// Only this state.
+    #[arg(long, value_enum)]
+    pub state: Option<JobState>,
+    /// Only of this crawl run.
+    #[arg(long)]
+    pub run: Option<Uuid>,
+    /// Only in this queue: plan, fetch.amazon, fetch.etsy, fetch.ebay, process, score.
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(Queue::ALL.map(Queue::name)))]
+    pub queue: Option<String>,
+    /// Only of crawl runs on this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only about this resource.
+    #[arg(long)]
+    pub resource: Option<Resource>,
+    /// Only with this text in the cause of the last failed try.
+    #[arg(long, value_name = "TEXT")]
+    pub cause: Option<String>,
+    /// Only enqueued so long ago, for example 2h.
+    #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+    pub older_than: Option<Duration>,
+}
+
+impl JobFilterArgs {
+    /// Tells whether nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        let JobFilterArgs { state, run, queue, marketplace, resource, cause, older_than } = self;
+        state.is_none()
+            && run.is_none()
+            && queue.is_none()
+            && marketplace.is_none()
+            && resource.is_none()
+            && cause.is_none()
+            && older_than.is_none()
+    }
 }
 
 /// State of a job.

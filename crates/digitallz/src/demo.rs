@@ -175,7 +175,7 @@ fn demo_environment(sandbox: &Sandbox) -> Environment {
     Environment::default().with(sandbox.settings()).with([
         ("DIGITALLZ_AMAZON_LIMITS", limits(&["searchCatalogItems", "createReport", "getReport", "getReportDocument"])),
         ("DIGITALLZ_ETSY_LIMITS", limits(&["any"])),
-        ("DIGITALLZ_EBAY_LIMITS", limits(&["browse"])),
+        ("DIGITALLZ_EBAY_LIMITS", limits(&["browse", "browse.items"])),
         ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "0".to_owned()),
     ])
 }

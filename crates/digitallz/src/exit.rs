@@ -7,6 +7,10 @@ use digitallz_common::database::DatabaseError;
 use crate::postgres::PostgresError;
 use crate::settings::SettingsError;
 
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+const TRY_LATER: u8 = 75;
+
 /// How a command ended when it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -16,6 +20,8 @@ pub enum Ending {
     PartlyDone,
     /// Nothing succeeded; what and why was printed.
     Failed,
+    /// It is not done yet; the same command may succeed later.
+    TryLater,
 }
 
 impl From<Ending> for ExitCode {
@@ -24,6 +30,7 @@ impl From<Ending> for ExitCode {
             Ending::Done => 0,
             Ending::Failed => 1,
             Ending::PartlyDone => 3,
+            Ending::TryLater => TRY_LATER,
         })
     }
 }
@@ -34,23 +41,27 @@ impl From<Ending> for ExitCode {
 pub struct UserError {
     message: String,
     next_step: String,
+    exit_code: u8,
 }
 
 impl UserError {
     /// Says what is wrong and what to do about it.
     pub fn new(message: impl Into<String>, next_step: impl Into<String>) -> UserError {
-        UserError { message: message.into(), next_step: next_step.into() }
+        UserError { message: message.into(), next_step: next_step.into(), exit_code: FAILED }
+    }
+
+    /// Says that a command line that can be read does not make sense, which has an exit code of its own.
+    pub fn usage(message: impl Into<String>, next_step: impl Into<String>) -> UserError {
+        UserError { exit_code: WRONG_USAGE, ..UserError::new(message, next_step) }
     }
 }
 
 /// Prints an error on one line, the next step on another, and returns the exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    const FAILED: u8 = 1;
-    const TRY_LATER: u8 = 75;
     eprintln!("error: {}", digitallz_common::failure::chain(error.as_ref()));
     if let Some(user_error) = error.downcast_ref::<UserError>() {
         eprintln!("  next: {}", user_error.next_step);
-        return ExitCode::from(FAILED);
+        return ExitCode::from(user_error.exit_code);
     }
     if error.downcast_ref::<SettingsError>().is_some() {
         eprintln!("  next: correct the setting; `digitallz config check` lists all of them");

@@ -1,5 +1,6 @@
 //! The edge of Digitallz Keywords: arguments, settings, the private Postgres, the timetable, the roles of the one binary.
 
+mod age;
 pub mod cli;
 pub mod commands;
 pub mod demo;
@@ -31,7 +32,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&error.into()),
     };
-    match runtime.block_on(commands::run(cli)) {
+    let result = runtime.block_on(commands::run(cli));
+    // What still computes was told to stop and can commit nothing any more.
+    runtime.shutdown_background();
+    match result {
         Ok(ending) => ending.into(),
         Err(error) => exit::report(&error),
     }

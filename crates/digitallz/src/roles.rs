@@ -6,10 +6,9 @@ use digitallz_common::clock::Clock;
 use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{Job, Queue};
 use digitallz_common::marketplace::Marketplace;
-use digitallz_common::queue::{self, Attempt, QueueConfig};
+use digitallz_common::queue::{self, Attempt, QueueConfig, Shutdown};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use crate::cli::Role;
@@ -19,16 +18,19 @@ use crate::settings::Environment;
 /// How often a scheduler looks for due entries.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often a scheduler prunes the history of jobs.
+const PRUNING: Duration = Duration::from_secs(3600);
+
 /// Roles at work in this process, until they are told to stop.
 #[derive(Debug)]
 pub struct Roles {
     tasks: JoinSet<()>,
-    shutdown: CancellationToken,
+    shutdown: Shutdown,
 }
 
 /// Starts roles. They end when [`Roles::stop`] is called.
 pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Role]) -> anyhow::Result<Roles> {
-    let shutdown = CancellationToken::new();
+    let shutdown = Shutdown::default();
     let mut tasks = JoinSet::new();
     let config = environment.queue()?;
     let mut service = Service { tasks: &mut tasks, db, config: &config, shutdown: &shutdown };
@@ -37,6 +39,8 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
             Role::Scheduler => {
                 let timetable = scheduler::Timetable::read(environment)?;
                 service.tasks.spawn(run_scheduler(db.clone(), clock.clone(), timetable, shutdown.clone()));
+                let retention = environment.job_retention()?;
+                service.tasks.spawn(run_pruning(db.clone(), retention, shutdown.clone()));
             }
             Role::Collector => {
                 let context = digitallz_collector::Context::new(db.clone(), clock.clone(), &environment.collector()?)?;
@@ -61,14 +65,19 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
 }
 
 impl Roles {
-    /// Lets running jobs finish, gives waiting ones back, and returns when all is quiet.
+    /// Returns what can hurry a stop.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Gives waiting jobs back, lets running ones finish for as long as the settings allow, then gives them back too.
     pub async fn stop(mut self) {
-        self.shutdown.cancel();
+        self.shutdown.stop();
         while self.tasks.join_next().await.is_some() {}
     }
 }
 
-async fn run_scheduler(db: PgPool, clock: Clock, timetable: scheduler::Timetable, shutdown: CancellationToken) {
+async fn run_scheduler(db: PgPool, clock: Clock, timetable: scheduler::Timetable, shutdown: Shutdown) {
     loop {
         let tick = async {
             scheduler::ensure_timetable(&db, &timetable, clock.now()).await?;
@@ -79,7 +88,24 @@ async fn run_scheduler(db: PgPool, clock: Clock, timetable: scheduler::Timetable
         }
         tokio::select! {
             () = tokio::time::sleep(TICK) => {}
-            () = shutdown.cancelled() => return,
+            () = shutdown.stopping() => return,
+        }
+    }
+}
+
+/// Prunes the history of jobs now and then; of many processes one does it.
+async fn run_pruning(db: PgPool, retention: Duration, shutdown: Shutdown) {
+    loop {
+        match queue::prune_history(&db, retention).await {
+            Ok(Some(pruned)) if !pruned.is_empty() => info!(?pruned, "pruned the history of jobs"),
+            Ok(_) => {}
+            Err(problem) => {
+                error!(error = %digitallz_common::failure::chain(&problem), "the history of jobs could not be pruned");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PRUNING) => {}
+            () = shutdown.stopping() => return,
         }
     }
 }
@@ -89,7 +115,7 @@ struct Service<'a> {
     tasks: &'a mut JoinSet<()>,
     db: &'a PgPool,
     config: &'a QueueConfig,
-    shutdown: &'a CancellationToken,
+    shutdown: &'a Shutdown,
 }
 
 impl Service<'_> {

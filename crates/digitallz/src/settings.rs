@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use digitallz_collector::config::{AmazonConfig, BreakerConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
-use digitallz_common::marketplace::Marketplace;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
 
@@ -53,14 +53,49 @@ pub const SETTINGS: &[Setting] = &[
         "Limits that replace the contract's: scope=window, comma separated; see Limits in ARCHITECTURE.md.",
     ),
     plain("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "60", "Seconds between two looks at a report that is being made."),
+    plain(
+        "DIGITALLZ_AMAZON_ASINS",
+        "",
+        "Own listings for search_query_report and keyword_bids: at most 18 ASINs, separated by commas or spaces.",
+    ),
+    plain(
+        "DIGITALLZ_AMAZON_ADS_BASE_URL",
+        "",
+        "Address of Amazon Ads, for keyword_bids; by default the region of each market.",
+    ),
+    secret("DIGITALLZ_AMAZON_ADS_REFRESH_TOKEN", "Refresh token of the advertiser, for keyword_bids."),
+    plain("DIGITALLZ_AMAZON_ADS_PROFILE_ID", "", "Profile of the advertiser in the market, for keyword_bids."),
+    plain(
+        "DIGITALLZ_AMAZON_RESOURCES",
+        "catalog_search,search_terms_report",
+        "What Amazon is asked for, of catalog_search, competitive_pricing, search_terms_report, search_query_report, keyword_bids.",
+    ),
+    plain("DIGITALLZ_AMAZON_PAGES", "1", "Pages per keyword; Amazon often keeps all but the first back."),
     plain("DIGITALLZ_ETSY_BASE_URL", "https://openapi.etsy.com", "Address of the Etsy Open API."),
     secret("DIGITALLZ_ETSY_KEYSTRING", "Keystring of the Etsy application."),
     secret("DIGITALLZ_ETSY_SHARED_SECRET", "Shared secret of the Etsy application."),
     plain("DIGITALLZ_ETSY_LIMITS", "", "As DIGITALLZ_AMAZON_LIMITS."),
+    plain(
+        "DIGITALLZ_ETSY_RESOURCES",
+        "listing_search,listing_batch",
+        "What Etsy is asked for, of listing_search, listing_batch, shop, listing_reviews.",
+    ),
+    plain("DIGITALLZ_ETSY_PAGES", "1", "Pages per keyword."),
+    plain("DIGITALLZ_ETSY_DETAILS", "3", "Listings per keyword whose shop and listing_reviews are asked for."),
     plain("DIGITALLZ_EBAY_BASE_URL", "https://api.ebay.com", "Address of the eBay APIs."),
     secret("DIGITALLZ_EBAY_CLIENT_ID", "Client identifier of the eBay application."),
     secret("DIGITALLZ_EBAY_CLIENT_SECRET", "Client secret of the eBay application."),
     plain("DIGITALLZ_EBAY_LIMITS", "", "As DIGITALLZ_AMAZON_LIMITS."),
+    secret("DIGITALLZ_EBAY_USER_REFRESH_TOKEN", "Refresh token of the user with campaigns, for suggested_bids."),
+    plain("DIGITALLZ_EBAY_CAMPAIGN_ID", "", "Campaign of that user, for suggested_bids."),
+    plain("DIGITALLZ_EBAY_AD_GROUP_ID", "", "Ad group of that campaign, for suggested_bids."),
+    plain(
+        "DIGITALLZ_EBAY_RESOURCES",
+        "item_search,item_details",
+        "What eBay is asked for, of item_search, item_details, category_suggestions, item_sales, suggested_bids.",
+    ),
+    plain("DIGITALLZ_EBAY_PAGES", "1", "Pages per keyword."),
+    plain("DIGITALLZ_EBAY_DETAILS", "20", "Items per keyword whose item_details are asked for, twenty in a request."),
     plain(
         "DIGITALLZ_CRAWL_CRON",
         "0 0 2 * * *",
@@ -88,7 +123,20 @@ pub const SETTINGS: &[Setting] = &[
         "How often a worker says that it lives; after three silences its jobs are taken back.",
     ),
     plain("DIGITALLZ_RETRY_BASE_SECONDS", "2", "Delay before a second try; it doubles with each further one."),
+    plain(
+        "DIGITALLZ_DRAIN_SECONDS",
+        "25",
+        "How long running jobs may go on after SIGTERM; then they go back to the queue.",
+    ),
+    plain(
+        "DIGITALLZ_JOB_RETENTION_DAYS",
+        "90",
+        "How long the history of jobs that ended is kept; dead letters are kept until they are resolved.",
+    ),
 ];
+
+/// Secrets without which a marketplace can still be asked for most of what it offers.
+const OPTIONAL_SECRETS: [&str; 2] = ["DIGITALLZ_AMAZON_ADS_REFRESH_TOKEN", "DIGITALLZ_EBAY_USER_REFRESH_TOKEN"];
 
 /// Values of the settings, from the environment and at most one file.
 #[derive(Clone, Debug, Default)]
@@ -219,15 +267,37 @@ impl Environment {
         amazon.token_url = self.parse("DIGITALLZ_AMAZON_TOKEN_URL")?;
         amazon.report_poll_delay = self.seconds("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS")?;
         self.limits("DIGITALLZ_AMAZON_LIMITS", &mut amazon.limits)?;
+        amazon.asins = self.parse("DIGITALLZ_AMAZON_ASINS")?;
+        if self.get("DIGITALLZ_AMAZON_ADS_BASE_URL").is_some() {
+            amazon.ads_base_url = Some(self.parse("DIGITALLZ_AMAZON_ADS_BASE_URL")?);
+        }
+        amazon.ads_refresh_token = secret("DIGITALLZ_AMAZON_ADS_REFRESH_TOKEN");
+        amazon.ads_profile_id = self.text("DIGITALLZ_AMAZON_ADS_PROFILE_ID");
+        amazon.pages = self.pages("DIGITALLZ_AMAZON_PAGES")?;
 
         let mut etsy = EtsyConfig::new(secret("DIGITALLZ_ETSY_KEYSTRING"), secret("DIGITALLZ_ETSY_SHARED_SECRET"));
         etsy.base_url = self.parse("DIGITALLZ_ETSY_BASE_URL")?;
         self.limits("DIGITALLZ_ETSY_LIMITS", &mut etsy.limits)?;
+        etsy.pages = self.pages("DIGITALLZ_ETSY_PAGES")?;
+        etsy.details = self.parse("DIGITALLZ_ETSY_DETAILS")?;
 
         let mut ebay = EbayConfig::new(secret("DIGITALLZ_EBAY_CLIENT_ID"), secret("DIGITALLZ_EBAY_CLIENT_SECRET"));
         ebay.base_url = self.parse("DIGITALLZ_EBAY_BASE_URL")?;
         self.limits("DIGITALLZ_EBAY_LIMITS", &mut ebay.limits)?;
+        ebay.user_refresh_token = secret("DIGITALLZ_EBAY_USER_REFRESH_TOKEN");
+        ebay.campaign_id = self.text("DIGITALLZ_EBAY_CAMPAIGN_ID");
+        ebay.ad_group_id = self.text("DIGITALLZ_EBAY_AD_GROUP_ID");
+        ebay.pages = self.pages("DIGITALLZ_EBAY_PAGES")?;
+        ebay.details = self.parse("DIGITALLZ_EBAY_DETAILS")?;
 
+        let mut resources = BTreeMap::new();
+        for (marketplace, name) in [
+            (Marketplace::Amazon, "DIGITALLZ_AMAZON_RESOURCES"),
+            (Marketplace::Etsy, "DIGITALLZ_ETSY_RESOURCES"),
+            (Marketplace::Ebay, "DIGITALLZ_EBAY_RESOURCES"),
+        ] {
+            resources.insert(marketplace, self.resources(name, marketplace)?);
+        }
         Ok(CollectorConfig {
             amazon: Some(amazon),
             etsy: Some(etsy),
@@ -237,6 +307,7 @@ impl Environment {
                 open_for: self.seconds("DIGITALLZ_BREAKER_SECONDS")?,
             },
             canary: Some(self.text("DIGITALLZ_CANARY_KEYWORD")),
+            resources,
             ..CollectorConfig::default()
         })
     }
@@ -246,6 +317,7 @@ impl Environment {
         let prefix = format!("DIGITALLZ_{}_", marketplace.name().to_uppercase());
         SETTINGS
             .iter()
+            .filter(|setting| !OPTIONAL_SECRETS.contains(&setting.name))
             .filter(|setting| {
                 setting.is_secret && setting.name.starts_with(&prefix) && self.get(setting.name).is_none()
             })
@@ -258,8 +330,19 @@ impl Environment {
         Ok(QueueConfig {
             heartbeat: self.seconds("DIGITALLZ_HEARTBEAT_SECONDS")?.max(Duration::from_secs(1)),
             retry_base: self.seconds("DIGITALLZ_RETRY_BASE_SECONDS")?,
+            drain: self.seconds("DIGITALLZ_DRAIN_SECONDS")?,
             ..QueueConfig::default()
         })
+    }
+
+    /// Returns how long the history of jobs that ended is kept.
+    pub fn job_retention(&self) -> Result<Duration, SettingsError> {
+        let name = "DIGITALLZ_JOB_RETENTION_DAYS";
+        let days: u16 = self.parse(name)?;
+        if days == 0 {
+            return Err(SettingsError::Malformed { name, problem: "at least 1".to_owned() });
+        }
+        Ok(Duration::from_secs(u64::from(days) * 86_400))
     }
 
     /// Returns how many questions are open at a time per marketplace.
@@ -291,6 +374,7 @@ impl Environment {
     pub fn check(&self) -> Result<(), SettingsError> {
         self.collector()?;
         self.queue()?;
+        self.job_retention()?;
         self.collect_concurrency()?;
         self.process_concurrency()?;
         for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON"] {
@@ -364,6 +448,33 @@ impl Environment {
             .map_err(|problem| SettingsError::Malformed { name, problem: format!("'{seconds}': {problem}") })
     }
 
+    fn pages(&self, name: &'static str) -> Result<u32, SettingsError> {
+        let pages: std::num::NonZeroU32 = self.parse(name)?;
+        Ok(pages.get())
+    }
+
+    /// Reads a list of kinds of data; each is of the marketplace, and what follows from another comes with it.
+    fn resources(&self, name: &'static str, marketplace: Marketplace) -> Result<Vec<Resource>, SettingsError> {
+        let malformed = |problem: String| SettingsError::Malformed { name, problem };
+        let mut resources = Vec::new();
+        for part in self.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let resource = part.parse().ok().filter(|resource: &Resource| resource.marketplace() == marketplace);
+            let resource = resource.ok_or_else(|| {
+                let offered: Vec<&str> = marketplace.resources().map(Resource::name).collect();
+                malformed(format!("{marketplace} does not offer '{part}', but {}", offered.join(", ")))
+            })?;
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        for resource in &resources {
+            if let Some(first) = resource.follows().filter(|first| !resources.contains(first)) {
+                return Err(malformed(format!("{resource} follows from {first}, which is not in the list")));
+            }
+        }
+        Ok(resources)
+    }
+
     fn limits(&self, name: &'static str, limits: &mut Limits) -> Result<(), SettingsError> {
         let text = self.text(name);
         if text.is_empty() {
@@ -407,5 +518,59 @@ mod tests {
         let environment = Environment::default().with([("DIGITALLZ_COLLECT_CONCURRENCY", "many".to_owned())]);
         let message = environment.check().expect_err("not a number").to_string();
         assert!(message.starts_with("DIGITALLZ_COLLECT_CONCURRENCY is malformed: 'many'"), "{message}");
+    }
+
+    #[test]
+    fn the_default_resources_are_those_of_the_contract() {
+        let config = Environment::default().collector().unwrap();
+        for marketplace in Marketplace::ALL {
+            assert_eq!(config.resources[&marketplace], marketplace.default_resources());
+            let name = format!("DIGITALLZ_{}_RESOURCES", marketplace.name().to_uppercase());
+            let help = find(&name).unwrap().help;
+            assert!(marketplace.resources().all(|resource| help.contains(resource.name())), "{help}");
+        }
+    }
+
+    #[test]
+    fn resources_are_of_the_marketplace_and_complete() {
+        let read = |text: &str| {
+            let environment = Environment::default().with([("DIGITALLZ_ETSY_RESOURCES", text.to_owned())]);
+            environment.collector().map(|config| config.resources[&Marketplace::Etsy].clone())
+        };
+        assert_eq!(read("listing_search, shop,shop").unwrap(), [Resource::ListingSearch, Resource::Shop]);
+        for (text, named) in [
+            ("listing_search,shops", "does not offer 'shops', but listing_search, listing_batch, shop"),
+            ("item_search", "etsy does not offer 'item_search'"),
+            ("shop", "shop follows from listing_search, which is not in the list"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with("DIGITALLZ_ETSY_RESOURCES is malformed") && error.contains(named), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_only_some_resources_need_is_no_missing_credential() {
+        let environment = Environment::default()
+            .with([("DIGITALLZ_EBAY_CLIENT_ID", "i".to_owned()), ("DIGITALLZ_EBAY_CLIENT_SECRET", "s".to_owned())]);
+        assert!(environment.missing_credentials(Marketplace::Ebay).is_empty());
+        let amazon = environment.missing_credentials(Marketplace::Amazon);
+        assert_eq!(
+            amazon,
+            ["DIGITALLZ_AMAZON_CLIENT_ID", "DIGITALLZ_AMAZON_CLIENT_SECRET", "DIGITALLZ_AMAZON_REFRESH_TOKEN"]
+        );
+        assert!(OPTIONAL_SECRETS.iter().all(|name| find(name).is_some_and(|setting| setting.is_secret)));
+    }
+
+    #[test]
+    fn too_many_own_listings_are_refused() {
+        let asins = (0..19).map(|number| format!("B{number:09}")).collect::<Vec<_>>().join(",");
+        let environment = Environment::default().with([("DIGITALLZ_AMAZON_ASINS", asins)]);
+        let error = environment.check().unwrap_err().to_string();
+        assert!(
+            error.starts_with("DIGITALLZ_AMAZON_ASINS is malformed") && error.contains("200 characters"),
+            "{error}"
+        );
+        let environment = Environment::default().with([("DIGITALLZ_EBAY_PAGES", "0".to_owned())]);
+        assert!(environment.check().unwrap_err().to_string().starts_with("DIGITALLZ_EBAY_PAGES is malformed"));
     }
 }

@@ -41,6 +41,7 @@ pub(crate) struct Entries {
     listings: Vec<(usize, ListingReading)>,
     quarantined: Vec<QuarantinedRow>,
     row_count: usize,
+    missing_row_count: usize,
 }
 
 impl Entries {
@@ -50,10 +51,24 @@ impl Entries {
         json_pointer: &str,
         normalize: impl Fn(Row) -> Result<ListingReading, Problem>,
     ) -> Entries {
-        let mut entries = Entries { listings: Vec::new(), quarantined: Vec::new(), row_count: raw_rows.len() };
+        Entries::read_present(raw_rows, json_pointer, |row| normalize(row).map(Some))
+    }
+
+    /// Reads the same where a row may say that the marketplace has nothing to show: such rows are counted as missing.
+    pub(crate) fn read_present<'a, Row: Deserialize<'a>>(
+        raw_rows: &[&'a RawValue],
+        json_pointer: &str,
+        normalize: impl Fn(Row) -> Result<Option<ListingReading>, Problem>,
+    ) -> Entries {
+        let mut entries = Entries { listings: Vec::new(), quarantined: Vec::new(), row_count: 0, missing_row_count: 0 };
         for (index, raw_row) in raw_rows.iter().enumerate() {
+            entries.row_count += 1;
             match rows::row(raw_row).and_then(&normalize) {
-                Ok(listing) => entries.listings.push((index, listing)),
+                Ok(Some(listing)) => entries.listings.push((index, listing)),
+                Ok(None) => {
+                    entries.row_count -= 1;
+                    entries.missing_row_count += 1;
+                }
                 Err(problem) => {
                     let row_pointer = format!("{json_pointer}/{index}");
                     entries.quarantined.push(rows::quarantined(row_pointer, &problem, raw_row));
@@ -61,6 +76,16 @@ impl Entries {
             }
         }
         entries
+    }
+
+    /// Adds rows that were asked for and did not come.
+    pub(crate) fn with_missing(self, missing_row_count: usize) -> Entries {
+        Entries { missing_row_count: self.missing_row_count + missing_row_count, ..self }
+    }
+
+    /// Returns how many rows the answer held.
+    pub(crate) fn row_count(&self) -> usize {
+        self.row_count
     }
 
     /// Returns how many different names there are, of those that are named.
@@ -170,10 +195,10 @@ impl Entries {
         Reading {
             observations,
             listings: once_each(self.listings.into_iter().map(|(_, listing)| listing)),
-            serp_entries: Vec::new(),
             quarantined: self.quarantined,
             row_count: self.row_count as i32,
-            untracked_row_count: 0,
+            missing_row_count: self.missing_row_count as i32,
+            ..Reading::default()
         }
     }
 
@@ -220,6 +245,11 @@ impl Observations {
     /// Starts with none.
     pub(crate) fn of(asked: Asked<'_>, payload: &RawPayload) -> Observations {
         Observations { keyword_id: asked.keyword_id, period: Period::Instant(payload.fetched_at), list: Vec::new() }
+    }
+
+    /// Lets those added from now on be about another time than that of the answer.
+    pub(crate) fn about(&mut self, period: Period) {
+        self.period = period;
     }
 
     /// Adds one in the metric's own unit.

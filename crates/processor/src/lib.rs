@@ -11,6 +11,7 @@ pub mod marketplaces;
 pub mod process;
 pub mod reading;
 
+mod bids;
 mod entries;
 mod rows;
 mod statistics;

@@ -22,9 +22,13 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         return Ok(());
     }
     let payload = raw_payload::get(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
-    let tracked = match payload.resource.subject() == Subject::Keyword {
-        true => TrackedKeywords::default(),
-        false => store::tracked_keywords(&mut connection, &payload.site).await?,
+    let tracked = match payload.resource.subject() {
+        Subject::Keyword => TrackedKeywords::default(),
+        Subject::Market => store::tracked_keywords(&mut connection, &payload.site).await?,
+        Subject::KeywordBatch { .. } => {
+            let request_body = store::request_body(&mut connection, payload.raw_payload_id).await?;
+            store::tracked_keywords(&mut connection, &payload.site).await?.asked_in(request_body)
+        }
     };
     drop(connection);
 

@@ -17,12 +17,18 @@ pub struct Reading {
     pub listings: Vec<ListingReading>,
     /// Positions of the search results page; every listing named here is among `listings`.
     pub serp_entries: Vec<SerpEntry>,
+    /// Sellers, each once.
+    pub sellers: Vec<SellerReading>,
+    /// Categories that suit the keyword, the most suitable first.
+    pub categories: Vec<CategoryReading>,
     /// Rows that broke the contract.
     pub quarantined: Vec<QuarantinedRow>,
     /// Rows (items, listings, report rows) the payload held, broken ones included.
     pub row_count: i32,
     /// Rows about search terms that nobody tracks here.
     pub untracked_row_count: i32,
+    /// Rows that were asked for and that the marketplace no longer has.
+    pub missing_row_count: i32,
 }
 
 /// One metric of one keyword.
@@ -76,6 +82,46 @@ pub struct ListingReading {
     pub seller_feedback_score: Option<i64>,
     /// True when the position was paid for.
     pub is_promoted: Option<bool>,
+    /// Sales; since the listing began, where a listing is stored.
+    pub sold_count: Option<i64>,
+    /// Pieces on offer.
+    pub available_count: Option<i64>,
+    /// Members who watch it.
+    pub watch_count: Option<i64>,
+    /// Reviews ever.
+    pub review_count: Option<i64>,
+    /// Reviews of the last 28 days.
+    pub recent_review_count: Option<i64>,
+    /// Mean stars of the reviews in the answer, 1 to 5.
+    pub review_average: Option<f64>,
+}
+
+/// A seller and what the payload says of it at the moment it was fetched; absent where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SellerReading {
+    /// The seller, as listings name it.
+    pub seller: String,
+    /// Sales ever.
+    pub sold_count: Option<i64>,
+    /// Listings on offer.
+    pub active_listing_count: Option<i64>,
+    /// Reviews of the past year.
+    pub review_count: Option<i64>,
+    /// Mean stars of these, 1 to 5.
+    pub review_average: Option<f64>,
+    /// Members who marked the shop as a favourite.
+    pub favorite_count: Option<i64>,
+}
+
+/// A category of the marketplace that suits a keyword.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CategoryReading {
+    /// Position among the suggestions; 1 is the most relevant.
+    pub relevancy_rank: i32,
+    /// The marketplace's own identifier.
+    pub category_id: String,
+    /// Its name.
+    pub category_name: Option<String>,
 }
 
 /// An amount of money, exact.
@@ -128,10 +174,11 @@ pub struct QuarantinedRow {
     pub row_text: String,
 }
 
-/// The keywords of a market, as far as a report about the whole market needs them.
+/// The keywords of a market, as far as an answer about many of them needs them.
 #[derive(Clone, Debug, Default)]
 pub struct TrackedKeywords {
     by_text: HashMap<String, TrackedKeyword>,
+    request_body: Option<String>,
 }
 
 /// A keyword that somebody tracks, or once tracked.
@@ -149,6 +196,16 @@ impl TrackedKeywords {
         self.by_text.get(keyword_text).copied()
     }
 
+    /// Adds the body of the request, which names those that were asked for.
+    pub fn asked_in(self, request_body: Option<String>) -> TrackedKeywords {
+        TrackedKeywords { request_body, ..self }
+    }
+
+    /// Returns the body of the request.
+    pub fn request_body(&self) -> Option<&str> {
+        self.request_body.as_deref()
+    }
+
     /// Returns all keywords, ordered by identifier.
     pub fn sorted(&self) -> Vec<TrackedKeyword> {
         let mut keywords: Vec<TrackedKeyword> = self.by_text.values().copied().collect();
@@ -159,7 +216,7 @@ impl TrackedKeywords {
 
 impl FromIterator<(String, TrackedKeyword)> for TrackedKeywords {
     fn from_iter<Pairs: IntoIterator<Item = (String, TrackedKeyword)>>(pairs: Pairs) -> TrackedKeywords {
-        TrackedKeywords { by_text: pairs.into_iter().collect() }
+        TrackedKeywords { by_text: pairs.into_iter().collect(), request_body: None }
     }
 }
 

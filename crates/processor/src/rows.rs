@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use html_escape::decode_html_entities;
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
@@ -87,6 +88,26 @@ pub(crate) fn count(value: u64, json_pointer: &str) -> Result<i64, Problem> {
         return Err(Problem::at(json_pointer, format!("{value} is more than {MAX_COUNT}")));
     }
     Ok(value as i64)
+}
+
+/// Reads a count that may be absent.
+pub(crate) fn optional_count(value: Option<u64>, json_pointer: &str) -> Result<Option<i64>, Problem> {
+    value.map(|value| count(value, json_pointer)).transpose()
+}
+
+/// Reads an amount as it is written: digits, and a point where there is one.
+pub(crate) fn amount(text: &str, json_pointer: &str) -> Result<Decimal, Problem> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let value = Decimal::from_str_exact(text).ok();
+    value
+        .filter(|value| is_plain && *value <= Decimal::from(MAX_COUNT))
+        .ok_or_else(|| Problem::at(json_pointer, format!("{:?} is not an amount", cut(text, 40))))
+}
+
+/// Reads the mean of some stars.
+pub(crate) fn stars(value: f64, json_pointer: &str) -> Result<f64, Problem> {
+    let is_mean = (0.0..=5.0).contains(&value);
+    is_mean.then_some(value).ok_or_else(|| Problem::at(json_pointer, format!("{value} is not a number of stars")))
 }
 
 /// Reads a currency code.

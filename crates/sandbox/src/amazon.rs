@@ -1,6 +1,4 @@
-//! The pretend Amazon: token service and catalog search; reports have their own file.
-
-use std::time::Instant;
+//! The pretend Amazon: token service and catalog search; reports, prices and ads have their own files.
 
 use axum::http::Method;
 use base64::Engine;
@@ -10,10 +8,13 @@ use serde::Serialize;
 use crate::clock::day_of;
 use crate::config::{Marketplace, credentials};
 use crate::exchange::{Answer, Incoming, find};
+use crate::limits::Standing;
 use crate::listings::{Listing, Shelf};
 use crate::noise::{hash, hash_texts, unit};
 use crate::server::Shared;
-use crate::{catalog, reports};
+use crate::tokens::Grant;
+use crate::windows::LimitWindow;
+use crate::{ads, catalog, pricing, reports};
 
 /// The country sites whose ids are accepted; all show the same world.
 pub(crate) const MARKETPLACE_IDS: [&str; 8] = [
@@ -36,40 +37,55 @@ pub(crate) fn operation(incoming: &Incoming) -> Option<&'static str> {
     match (&incoming.method, incoming.path.as_str()) {
         (&Method::POST, "/auth/o2/token") => Some("lwaToken"),
         (&Method::GET, "/catalog/2022-04-01/items") => Some("searchCatalogItems"),
+        (&Method::POST, pricing::PATH) => Some("getCompetitiveSummary"),
+        (&Method::POST, ads::PATH) => Some(ads::OPERATION),
         _ => reports::operation(incoming),
     }
 }
 
-/// Answers a request after looking at its token and the limit of its operation.
-pub(crate) fn answer(shared: &Shared, operation: &str, incoming: &Incoming) -> Answer {
+/// Answers a request within the limits after looking at its token.
+pub(crate) fn answer(shared: &Shared, operation: &str, incoming: &Incoming, standings: &[Standing]) -> Answer {
     match operation {
         "lwaToken" => return token(shared, incoming),
         "downloadDocument" => return reports::download(shared, incoming),
+        ads::OPERATION => return ads::answer(shared, incoming),
         _ => {}
     }
     match incoming.header("x-amz-access-token") {
         None => return token_missing(),
-        Some(token) if !shared.amazon_tokens.is_valid(token) => return token_expired(),
+        Some(token) if shared.amazon_tokens.grant(token) != Some(Grant::SellingPartner) => return token_expired(),
         Some(_) => {}
     }
-    let rate = {
-        let mut limits = shared.limits.lock().expect("no holder panics");
-        if !limits.take_amazon(operation, Instant::now()) {
-            return too_many_requests();
-        }
-        limits.amazon_rate(operation)
-    };
     let answer = match operation {
         "createReport" => reports::create(shared, incoming),
         "getReport" => reports::get(shared, incoming),
         "getReportDocument" => reports::get_document(shared, incoming),
+        "getCompetitiveSummary" => pricing::answer(shared, incoming),
         _ => search(shared, incoming).unwrap_or_else(|message| invalid_input(&message)),
     };
     let answer = answer.with_header("x-amzn-RequestId", request_id(shared, incoming));
-    match rate {
+    match rate(standings) {
         Some(rate) => answer.with_header("x-amzn-RateLimit-Limit", rate),
         None => answer,
     }
+}
+
+/// Refuses a request over a limit; only Amazon Ads says when to come back.
+pub(crate) fn over_limit(operation: &str) -> Answer {
+    match operation {
+        "lwaToken" => token_error(429, "slow_down", "Too many requests", "ThrottlingException"),
+        ads::OPERATION => ads::error(429, "Too many requests").with_header("retry-after", "1"),
+        _ => too_many_requests(),
+    }
+}
+
+/// The requests per second that the limits of an operation allow.
+fn rate(standings: &[Standing]) -> Option<String> {
+    let rate = match standings.first()?.window {
+        LimitWindow::TokenBucket { per_second, .. } => per_second,
+        window => window.allowed() * 1e9 / window.length_ns() as f64,
+    };
+    Some(if rate < 1.0 { format!("{rate:.4}") } else { format!("{rate:.1}") })
 }
 
 #[derive(Serialize)]
@@ -176,16 +192,20 @@ fn token(shared: &Shared, incoming: &Incoming) -> Answer {
     if client != (Some(credentials::AMAZON_CLIENT_ID), Some(credentials::AMAZON_CLIENT_SECRET)) {
         return client_refused();
     }
-    if field("refresh_token") != Some(credentials::AMAZON_REFRESH_TOKEN) {
-        let description = "The request has an invalid grant parameter : refresh_token";
-        return token_error(400, "invalid_grant", description, "OA2InvalidGrantException");
-    }
-    let access_token = shared.amazon_tokens.mint(shared.world.seed());
+    let (refresh_token, grant) = match field("refresh_token") {
+        Some(credentials::AMAZON_REFRESH_TOKEN) => (credentials::AMAZON_REFRESH_TOKEN, Grant::SellingPartner),
+        Some(credentials::AMAZON_ADS_REFRESH_TOKEN) => (credentials::AMAZON_ADS_REFRESH_TOKEN, Grant::Ads),
+        _ => {
+            let description = "The request has an invalid grant parameter : refresh_token";
+            return token_error(400, "invalid_grant", description, "OA2InvalidGrantException");
+        }
+    };
+    let access_token = shared.amazon_tokens.mint(shared.world.seed(), grant);
     let answer = Answer::json(
         200,
         &TokenAnswer {
             access_token: &access_token,
-            refresh_token: credentials::AMAZON_REFRESH_TOKEN,
+            refresh_token,
             token_type: "bearer",
             expires_in: shared.amazon_tokens.lifetime().as_secs(),
         },
@@ -240,7 +260,8 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, String> {
     }
 
     let day = day_of(shared.clock.now());
-    let shelves: Vec<_> = keywords.iter().map(|keyword| shared.world.shelf(Marketplace::Amazon, keyword)).collect();
+    let shelves: Vec<_> =
+        keywords.iter().map(|keyword| shared.world.searched_shelf(Marketplace::Amazon, keyword, incoming)).collect();
     let wanted = |listing: &Listing, shelf: &Shelf| catalog::is_wanted(listing, shelf, incoming);
     let mut found: Vec<(&Shelf, &Listing)> = Vec::new();
     for shelf in &shelves {

@@ -89,10 +89,10 @@ pub(crate) struct Groups {
 
 /// A candidate for the page: a listing and, if it is an auction, its bids.
 #[derive(Clone, Copy)]
-struct Offer {
-    listing: Listing,
-    bids: Option<u32>,
-    score: f64,
+pub(crate) struct Offer {
+    pub(crate) listing: Listing,
+    pub(crate) bids: Option<u32>,
+    pub(crate) score: f64,
 }
 
 impl<'a> Search<'a> {
@@ -133,6 +133,11 @@ impl<'a> Search<'a> {
             refinement: (shows_counts && total > 0).then(|| self.refinement(groups, total, auctions)),
             warnings,
         }
+    }
+
+    /// Shows one offer outside a result page.
+    pub(crate) fn summary(&self, offer: &Offer) -> ItemSummary<'a> {
+        self.item(offer, Sort::NewlyListed)
     }
 
     /// Reads the buying options; without a choice only offers with a fixed price are found.
@@ -239,6 +244,16 @@ fn order(offers: &mut [Offer], sort: Sort, day: f64) {
     offers.sort_by(|a, b| key(a).total_cmp(&key(b)).then(a.listing.salt.cmp(&b.listing.salt)));
 }
 
+/// The number in the id of an item.
+pub(crate) fn item_number(shelf: &Shelf, listing: &Listing) -> u64 {
+    110_000_000_000 + hash(shelf.salt, listing.salt) % 280_000_000_000
+}
+
+/// The place of the category in which most listings of a shelf stand.
+pub(crate) fn first_category(shelf: &Shelf) -> usize {
+    (hash(shelf.salt, 54) % CATEGORIES.len() as u64) as usize
+}
+
 fn takes_offers(listing: &Listing) -> bool {
     listing.trait_unit(1) < 0.4
 }
@@ -249,7 +264,7 @@ fn can_be_bought_now(auction: &Listing) -> bool {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ItemSummary<'a> {
+pub(crate) struct ItemSummary<'a> {
     item_id: String,
     title: String,
     leaf_category_ids: [&'static str; 1],
@@ -333,7 +348,7 @@ impl<'a> Search<'a> {
     fn item(&self, offer: &Offer, sort: Sort) -> ItemSummary<'a> {
         let listing = &offer.listing;
         let mut dice = Dice::new(hash(listing.salt, 51));
-        let legacy_item_id = (110_000_000_000 + hash(self.shelf.salt, listing.salt) % 280_000_000_000).to_string();
+        let legacy_item_id = item_number(self.shelf, listing).to_string();
         let item_id = format!("v1|{legacy_item_id}|0");
         let condition = (!dice.chance(0.03)).then(|| *condition_of(self.shelf, listing));
         let country = if dice.chance(0.88) { "US" } else { dice.pick(&["GB", "CN", "JP", "DE"]) };
@@ -431,7 +446,7 @@ fn condition_of(shelf: &Shelf, listing: &Listing) -> &'static (&'static str, &'s
 }
 
 fn category_of(shelf: &Shelf, listing: &Listing) -> &'static (&'static str, &'static str) {
-    let first = (hash(shelf.salt, 54) % CATEGORIES.len() as u64) as usize;
+    let first = first_category(shelf);
     let step = match listing.trait_unit(4) {
         x if x < 0.75 => 0,
         x if x < 0.93 => 1,

@@ -235,16 +235,32 @@ pub(crate) fn item<'a>(
     }
 }
 
+const ASIN_DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const ASIN_DIGITS_AFTER_B0: u32 = 8;
+
 /// The ASIN of a listing.
 pub(crate) fn asin(shelf: &Shelf, listing: &Listing) -> String {
-    const DIGITS: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    let mut rest = hash(hash(shelf.salt, listing.salt), u64::from(listing.number));
+    let mut rest = asin_number(shelf, listing);
     let mut asin = String::from("B0");
-    for _ in 0..8 {
-        asin.push(char::from(DIGITS[(rest % 36) as usize]));
+    for _ in 0..ASIN_DIGITS_AFTER_B0 {
+        asin.push(char::from(ASIN_DIGITS[(rest % 36) as usize]));
         rest /= 36;
     }
     asin
+}
+
+/// The number an ASIN stands for.
+pub(crate) fn asin_number(shelf: &Shelf, listing: &Listing) -> u64 {
+    hash(hash(shelf.salt, listing.salt), u64::from(listing.number)) % 36u64.pow(ASIN_DIGITS_AFTER_B0)
+}
+
+/// Reads the number an ASIN stands for.
+pub(crate) fn read_asin(asin: &str) -> Option<u64> {
+    let digits = asin.strip_prefix("B0").filter(|digits| digits.len() == ASIN_DIGITS_AFTER_B0 as usize)?;
+    digits.bytes().rev().try_fold(0, |number, digit| {
+        let value = ASIN_DIGITS.iter().position(|known| *known == digit)?;
+        Some(number * 36 + value as u64)
+    })
 }
 
 /// The title of a listing.

@@ -1,18 +1,21 @@
-//! The pretend eBay: token service and Browse search.
+//! The pretend eBay: token service and Browse search; every other API has its own file.
 
 use axum::http::Method;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 
-use crate::browse;
-use crate::clock::{day_of, real_now};
+use crate::clock::day_of;
 use crate::config::{Marketplace, credentials};
 use crate::exchange::{Answer, Incoming, find};
 use crate::server::Shared;
+use crate::tokens::Grant;
+use crate::{analytics, browse, insights, items, marketing, taxonomy};
 
 const SCOPE: &str = "https://api.ebay.com/oauth/api_scope";
-const SITES: [&str; 10] =
+const ITEM_BULK_SCOPE: &str = "https://api.ebay.com/oauth/api_scope/buy.item.bulk";
+const INSIGHTS_SCOPE: &str = "https://api.ebay.com/oauth/api_scope/buy.marketplace.insights";
+pub(crate) const SITES: [&str; 10] =
     ["EBAY_US", "EBAY_GB", "EBAY_DE", "EBAY_AU", "EBAY_CA", "EBAY_FR", "EBAY_IT", "EBAY_ES", "EBAY_AT", "EBAY_NL"];
 const LIMIT_MAX: i64 = 200;
 const OFFSET_END: i64 = 10_000;
@@ -22,31 +25,48 @@ pub(crate) fn operation(incoming: &Incoming) -> Option<&'static str> {
     match (&incoming.method, incoming.path.as_str()) {
         (&Method::POST, "/identity/v1/oauth2/token") => Some("oauthToken"),
         (&Method::GET, "/buy/browse/v1/item_summary/search") => Some("itemSummarySearch"),
+        (&Method::GET, "/buy/browse/v1/item/") => Some("getItems"),
+        (&Method::GET, "/developer/analytics/v1_beta/rate_limit/") => Some("getRateLimits"),
+        (&Method::GET, "/commerce/taxonomy/v1/get_default_category_tree_id") => Some("getDefaultCategoryTreeId"),
+        (&Method::GET, path) if taxonomy::tree_id(path).is_some() => Some("getCategorySuggestions"),
+        (&Method::GET, "/buy/marketplace_insights/v1_beta/item_sales/search") => Some("itemSalesSearch"),
+        (&Method::POST, path) if marketing::ids(path).is_some() => Some("suggestBids"),
         _ => None,
     }
 }
 
-/// Answers a request after looking at its token and the daily limit.
+/// Answers a request within the limits after looking at its token.
 pub(crate) fn answer(shared: &Shared, operation: &str, incoming: &Incoming) -> Answer {
     if operation == "oauthToken" {
         return token(shared, incoming);
     }
-    let token = incoming.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    match token {
-        None => {
-            return access_error(
-                1002,
-                "Missing access token",
-                "Missing access token. Check the value of the Authorization HTTP request header.",
-            );
-        }
-        Some(token) if !shared.ebay_tokens.is_valid(token) => return token_refused(),
-        Some(_) => {}
+    let Some(token) = incoming.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) else {
+        return access_error(
+            401,
+            1002,
+            "Missing access token",
+            "Missing access token. Check the value of the Authorization HTTP request header.",
+        );
+    };
+    let Some(grant) = shared.ebay_tokens.grant(token) else { return token_refused() };
+    let suffices = match operation {
+        "itemSalesSearch" => grant == Grant::Insights,
+        "suggestBids" => grant == Grant::User,
+        _ => true,
+    };
+    if !suffices {
+        return access_error(403, 1100, "Access denied", "Insufficient permissions to fulfill the request.");
     }
-    if !has_allowance(shared, operation) {
-        return too_many_requests();
-    }
-    search(shared, incoming).unwrap_or_else(|refusal| refusal)
+    let answer = match operation {
+        "getItems" => items::answer(shared, incoming),
+        "getRateLimits" => analytics::answer(shared, incoming),
+        "getDefaultCategoryTreeId" => taxonomy::default_tree(incoming),
+        "getCategorySuggestions" => taxonomy::suggestions(shared, incoming),
+        "itemSalesSearch" => insights::answer(shared, incoming),
+        "suggestBids" => marketing::answer(shared, incoming),
+        _ => search(shared, incoming),
+    };
+    answer.unwrap_or_else(|refusal| refusal)
 }
 
 #[derive(Serialize)]
@@ -74,12 +94,17 @@ struct Errors {
 
 /// Writes an error as eBay does.
 pub(crate) fn error(status: u16, error_id: i64, message: &str) -> Answer {
+    domain_error("API_BROWSE", status, error_id, message)
+}
+
+/// Writes an error of one of eBay's APIs.
+pub(crate) fn domain_error(domain: &'static str, status: u16, error_id: i64, message: &str) -> Answer {
     let category = match status {
         409 => "BUSINESS",
         500.. => "APPLICATION",
         _ => "REQUEST",
     };
-    let entry = ErrorEntry { category, ..ErrorEntry::request(error_id, message) };
+    let entry = ErrorEntry { domain, category, ..ErrorEntry::request(error_id, message) };
     Answer::json(status, &Errors { errors: [entry] })
 }
 
@@ -92,6 +117,7 @@ pub(crate) fn too_many_requests() -> Answer {
 
 pub(crate) fn token_refused() -> Answer {
     access_error(
+        401,
         1001,
         "Invalid access token",
         "Invalid access token. Check the value of the Authorization HTTP request header.",
@@ -102,19 +128,15 @@ pub(crate) fn client_refused() -> Answer {
     token_error(401, "invalid_client", "client authentication failed").with_header("Www-Authenticate", "Basic")
 }
 
-fn access_error(error_id: i64, message: &str, long_message: &str) -> Answer {
+fn access_error(status: u16, error_id: i64, message: &str, long_message: &str) -> Answer {
     let entry = ErrorEntry {
         error_id,
-        domain: "OAuth",
+        domain: if status == 403 { "ACCESS" } else { "OAuth" },
         category: "REQUEST",
         message: message.to_owned(),
         long_message: long_message.to_owned(),
     };
-    Answer::json(401, &Errors { errors: [entry] })
-}
-
-fn has_allowance(shared: &Shared, operation: &str) -> bool {
-    shared.limits.lock().expect("no holder panics").take_ebay(operation, real_now())
+    Answer::json(status, &Errors { errors: [entry] })
 }
 
 #[derive(Serialize)]
@@ -130,7 +152,7 @@ struct TokenError<'a> {
     error_description: &'a str,
 }
 
-/// Gives an application token to the client that proves itself by Basic authentication.
+/// Gives a token to the client that proves itself by Basic authentication.
 fn token(shared: &Shared, incoming: &Incoming) -> Answer {
     let expected = format!("{}:{}", credentials::EBAY_CLIENT_ID, credentials::EBAY_CLIENT_SECRET);
     let basic = incoming.header("authorization").and_then(|value| value.strip_prefix("Basic "));
@@ -139,31 +161,56 @@ fn token(shared: &Shared, incoming: &Incoming) -> Answer {
         return client_refused();
     }
     let form = incoming.form();
-    if find(&form, "grant_type") != Some("client_credentials") {
-        return token_error(
-            400,
-            "unsupported_grant_type",
-            "grant type in request is not supported by the authorization server",
-        );
-    }
-    if !find(&form, "scope").is_some_and(|scopes| scopes.split(' ').any(|scope| scope == SCOPE)) {
-        return token_error(
-            400,
-            "invalid_scope",
-            "The requested scope is invalid, unknown, malformed, or exceeds the scope granted to the client",
-        );
-    }
-    if !has_allowance(shared, "oauthToken") {
-        return too_many_requests();
-    }
+    let (grant, token_type) = match find(&form, "grant_type") {
+        Some("client_credentials") => match application_grant(shared, find(&form, "scope").unwrap_or_default()) {
+            Some(grant) => (grant, "Application Access Token"),
+            None => {
+                return token_error(
+                    400,
+                    "invalid_scope",
+                    "The requested scope is invalid, unknown, malformed, or exceeds the scope granted to the client",
+                );
+            }
+        },
+        Some("refresh_token") => match find(&form, "refresh_token") {
+            Some(credentials::EBAY_USER_REFRESH_TOKEN) => (Grant::User, "User Access Token"),
+            _ => {
+                return token_error(
+                    400,
+                    "invalid_grant",
+                    "the provided authorization refresh token is invalid or was issued to another client",
+                );
+            }
+        },
+        _ => {
+            return token_error(
+                400,
+                "unsupported_grant_type",
+                "grant type in request is not supported by the authorization server",
+            );
+        }
+    };
     Answer::json(
         200,
         &TokenAnswer {
-            access_token: &shared.ebay_tokens.mint(shared.world.seed()),
+            access_token: &shared.ebay_tokens.mint(shared.world.seed(), grant),
             expires_in: shared.ebay_tokens.lifetime().as_secs(),
-            token_type: "Application Access Token",
+            token_type,
         },
     )
+}
+
+/// What an application token with these scopes opens; `None` if one of the scopes is not granted to the client.
+fn application_grant(shared: &Shared, scopes: &str) -> Option<Grant> {
+    let mut grant = None;
+    for scope in scopes.split_whitespace() {
+        match scope {
+            SCOPE | ITEM_BULK_SCOPE => grant = grant.or(Some(Grant::Application)),
+            INSIGHTS_SCOPE if shared.insights_granted => grant = Some(Grant::Insights),
+            _ => return None,
+        }
+    }
+    grant
 }
 
 fn token_error(status: u16, error: &str, error_description: &str) -> Answer {
@@ -186,7 +233,7 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, Answer> {
         ));
     }
     let search = browse::Search {
-        shelf: &shared.world.shelf(Marketplace::Ebay, query),
+        shelf: &shared.world.searched_shelf(Marketplace::Ebay, query, incoming),
         day: day_of(shared.clock.now()),
         site,
         limit,
@@ -197,7 +244,8 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, Answer> {
     Ok(Answer::json(200, &search.answer()))
 }
 
-fn the_site(incoming: &Incoming) -> Result<&str, Answer> {
+/// Reads the country site a request is about.
+pub(crate) fn the_site(incoming: &Incoming) -> Result<&str, Answer> {
     let site = incoming.header("x-ebay-c-marketplace-id").unwrap_or("EBAY_US");
     if SITES.contains(&site) {
         return Ok(site);
@@ -209,7 +257,7 @@ fn the_site(incoming: &Incoming) -> Result<&str, Answer> {
 }
 
 /// Reads limit and offset; the offset must be a multiple of the limit.
-fn the_window(incoming: &Incoming) -> Result<(u64, u64), Answer> {
+pub(crate) fn the_window(incoming: &Incoming) -> Result<(u64, u64), Answer> {
     let limit: i64 = match incoming.parameter("limit") {
         None => 50,
         Some(text) => text.parse().map_err(|_| error(400, 12_007, "The 'limit' value must be an integer value."))?,

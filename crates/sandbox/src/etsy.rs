@@ -1,6 +1,6 @@
-//! The pretend Etsy: search among active listings and reading listings by id.
+//! The pretend Etsy: search among active listings and reading listings by id; shops and reviews have their own files.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use axum::http::Method;
 use serde::Serialize;
@@ -8,11 +8,12 @@ use serde::Serialize;
 use crate::clock::{day_of, timestamp_of};
 use crate::config::{Marketplace, credentials};
 use crate::exchange::{Answer, Incoming};
-use crate::limits::{EtsyAllowance, EtsyRefusal};
-use crate::listings::{Listing, Shelf};
+use crate::limits::Standing;
+use crate::listings::{Listing, SELLERS, Shelf};
 use crate::noise::{Dice, hash};
 use crate::server::Shared;
-use crate::words;
+use crate::windows::LimitWindow;
+use crate::{reviews, shops, words};
 
 const LIMIT_MAX: u64 = 100;
 const OFFSET_MAX: u64 = 12_000;
@@ -20,30 +21,45 @@ const BATCH_MAX: usize = 100;
 /// A listing id is this base, then 24 bits for the keyword, then 14 bits for the listing.
 const LISTING_ID_BASE: u64 = 1_000_000_000;
 const LISTING_NUMBER_BITS: u64 = 14;
+const SHOP_ID_BASE: u64 = 8_000_000;
 /// Listings are renewed after so many days.
 const RENEWAL_DAYS: f64 = 120.0;
 
 /// Names the operation a request means.
 pub(crate) fn operation(incoming: &Incoming) -> Option<&'static str> {
-    match (&incoming.method, incoming.path.as_str()) {
-        (&Method::GET, "/v3/application/listings/active") => Some("findAllListingsActive"),
-        (&Method::GET, "/v3/application/listings/batch") => Some("getListingsByListingIds"),
+    if incoming.method != Method::GET {
+        return None;
+    }
+    match incoming.path.as_str() {
+        "/v3/application/listings/active" => Some("findAllListingsActive"),
+        "/v3/application/listings/batch" => Some("getListingsByListingIds"),
+        path if shops::shop_id(path).is_some() => Some("getShop"),
+        path if reviews::listing_id(path).is_some() => Some("getReviewsByListing"),
         _ => None,
     }
 }
 
-/// Answers a request after looking at its key and the limits.
-pub(crate) fn answer(shared: &Shared, operation: &str, incoming: &Incoming) -> Answer {
+/// Answers a request within the limits after looking at its key.
+pub(crate) fn answer(shared: &Shared, operation: &str, incoming: &Incoming, standings: &[Standing]) -> Answer {
     if let Err(refusal) = check_key(incoming.header("x-api-key")) {
         return refusal;
     }
-    let (allowance, refusal) = shared.limits.lock().expect("no holder panics").take_etsy(Instant::now());
-    let answer = match (refusal, operation) {
-        (Some(refusal), _) => too_many_requests(refusal),
-        (None, "findAllListingsActive") => search(shared, incoming).unwrap_or_else(|message| error(400, &message)),
-        (None, _) => batch(shared, incoming).unwrap_or_else(|message| error(400, &message)),
+    let answer = match operation {
+        "findAllListingsActive" => search(shared, incoming).unwrap_or_else(|message| error(400, &message)),
+        "getListingsByListingIds" => batch(shared, incoming).unwrap_or_else(|message| error(400, &message)),
+        "getShop" => shops::answer(shared, incoming),
+        _ => reviews::answer(shared, incoming),
     };
-    with_allowance(answer, allowance)
+    with_allowance(answer, standings)
+}
+
+/// Refuses a request over a limit; only the daily one says when to come back.
+pub(crate) fn over_limit(window: &LimitWindow, standings: &[Standing]) -> Answer {
+    let answer = match window.is_long() {
+        false => error(429, "Exceeded per second rate limit"),
+        true => error(429, "Exceeded daily rate limit").with_header("retry-after", "86400"),
+    };
+    with_allowance(answer, standings)
 }
 
 #[derive(Serialize)]
@@ -54,14 +70,6 @@ struct ErrorBody<'a> {
 /// Writes an error as Etsy does.
 pub(crate) fn error(status: u16, message: &str) -> Answer {
     Answer::json(status, &ErrorBody { error: message })
-}
-
-/// The refusal of a request over a limit; only the daily one says when to come back.
-pub(crate) fn too_many_requests(refusal: EtsyRefusal) -> Answer {
-    match refusal {
-        EtsyRefusal::PerSecond => error(429, "Exceeded per second rate limit"),
-        EtsyRefusal::PerDay => error(429, "Exceeded daily rate limit").with_header("retry-after", "86400"),
-    }
 }
 
 pub(crate) fn unauthorized() -> Answer {
@@ -79,12 +87,18 @@ fn check_key(key: Option<&str>) -> Result<(), Answer> {
     Ok(())
 }
 
-fn with_allowance(answer: Answer, allowance: EtsyAllowance) -> Answer {
+/// States the limits: the short window as that of a second, the long one as that of a day.
+fn with_allowance(mut answer: Answer, standings: &[Standing]) -> Answer {
+    const NAMES: [(bool, &str, &str); 2] =
+        [(false, "x-limit-per-second", "x-remaining-this-second"), (true, "x-limit-per-day", "x-remaining-today")];
+    for (is_long, limit, remaining) in NAMES {
+        if let Some(standing) = standings.iter().find(|standing| standing.window.is_long() == is_long) {
+            answer = answer
+                .with_header(limit, standing.window.allowed().to_string())
+                .with_header(remaining, standing.left.to_string());
+        }
+    }
     answer
-        .with_header("x-limit-per-second", allowance.per_second.to_string())
-        .with_header("x-remaining-this-second", allowance.per_second_left.to_string())
-        .with_header("x-limit-per-day", allowance.per_day.to_string())
-        .with_header("x-remaining-today", allowance.per_day_left.to_string())
 }
 
 #[derive(Serialize)]
@@ -105,7 +119,8 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, String> {
     }
     let order = Order::read(incoming)?;
     let day = day_of(shared.clock.now());
-    let shelf = shared.world.shelf(Marketplace::Etsy, incoming.parameter("keywords").unwrap_or_default());
+    let keyword = incoming.parameter("keywords").unwrap_or_default();
+    let shelf = shared.world.searched_shelf(Marketplace::Etsy, keyword, incoming);
     let count = shelf.total(day);
     let known = order.sort(&shelf, day);
 
@@ -118,7 +133,8 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, String> {
     Ok(Answer::json(200, &Listings { count, results }))
 }
 
-fn number(incoming: &Incoming, name: &str, default: u64) -> Result<u64, String> {
+/// Reads a parameter that is a number.
+pub(crate) fn number(incoming: &Incoming, name: &str, default: u64) -> Result<u64, String> {
     match incoming.parameter(name) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| format!("{name} must be a non-negative integer.")),
@@ -184,10 +200,31 @@ fn batch(shared: &Shared, incoming: &Incoming) -> Result<Answer, String> {
 }
 
 fn listing_by_id(shared: &Shared, id: u64, day: f64) -> Option<ListingBody> {
+    let (shelf, listing) = find_listing(shared, id)?;
+    listing.is_alive(day).then(|| body(&shelf, &listing, day, true))
+}
+
+/// Finds the listing of an id, whether it is on offer or not.
+pub(crate) fn find_listing(shared: &Shared, id: u64) -> Option<(Arc<Shelf>, Listing)> {
     let code = id.checked_sub(LISTING_ID_BASE)?;
     let shelf = shared.world.shelf_by_keyword_id(code >> LISTING_NUMBER_BITS)?;
     let listing = shelf.by_number((code & ((1 << LISTING_NUMBER_BITS) - 1)) as u32)?;
-    listing.is_alive(day).then(|| body(&shelf, &listing, day, true))
+    Some((shelf, listing))
+}
+
+/// Tells a shop's number from its seller's.
+pub(crate) fn shop_id_of(seller: u64) -> u64 {
+    SHOP_ID_BASE + seller
+}
+
+/// Tells the number of the user behind a seller.
+pub(crate) fn user_id_of(seller: u64) -> u64 {
+    20_000_000 + seller * 7
+}
+
+/// Tells the seller behind a shop's number.
+pub(crate) fn seller_of(shop_id: u64) -> Option<u64> {
+    shop_id.checked_sub(SHOP_ID_BASE).filter(|seller| *seller < SELLERS)
 }
 
 #[derive(Serialize)]
@@ -261,8 +298,8 @@ fn body(shelf: &Shelf, listing: &Listing, day: f64, with_views: bool) -> Listing
     let has_size = dice.chance(0.2);
     ListingBody {
         listing_id,
-        user_id: 20_000_000 + listing.seller * 7,
-        shop_id: 8_000_000 + listing.seller,
+        user_id: user_id_of(listing.seller),
+        shop_id: shop_id_of(listing.seller),
         description: format!(
             "{} in {}, made to order.\nPlease write us with your wishes.",
             shelf.heading,

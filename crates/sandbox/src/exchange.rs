@@ -8,20 +8,25 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
-use futures::StreamExt;
 use futures::stream;
+use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
 
 /// Bodies longer than this are refused.
 const BODY_SIZE_MAX: usize = 1 << 20;
 
 /// A request that has been read.
+#[derive(Clone)]
 pub(crate) struct Incoming {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Whether a fault wants the search to find nothing.
+    pub(crate) finds_nothing: bool,
+    /// Whether a fault wants a row of a streamed body to be malformed.
+    pub(crate) breaks_row: bool,
 }
 
 impl Incoming {
@@ -35,6 +40,8 @@ impl Incoming {
             query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             headers: parts.headers,
             body: to_bytes(body, BODY_SIZE_MAX).await.unwrap_or_default(),
+            finds_nothing: false,
+            breaks_row: false,
         }
     }
 
@@ -65,11 +72,13 @@ pub(crate) struct Answer {
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) content_type: &'static str,
     pub(crate) body: Vec<u8>,
+    /// A body that is too long for memory; it is sent instead of `body` and without announcing its length.
+    pub(crate) stream: Option<Body>,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { status, headers: Vec::new(), content_type, body }
+        Self { status, headers: Vec::new(), content_type, body, stream: None }
     }
 
     pub(crate) fn json(status: u16, value: &impl Serialize) -> Self {
@@ -83,31 +92,50 @@ impl Answer {
     }
 
     /// Turns the answer into what axum sends.
-    pub(crate) fn into_response(self) -> Response {
-        self.into_response_with(Body::from)
+    pub(crate) fn into_response(mut self) -> Response {
+        match self.stream.take() {
+            Some(stream) => self.into_response_with(stream, None),
+            None => {
+                let length = self.body.len();
+                let body = std::mem::take(&mut self.body);
+                self.into_response_with(Body::from(body), Some(length))
+            }
+        }
     }
 
-    /// Announces the whole body, but sends half of it and breaks off.
-    pub(crate) fn into_truncated_response(self) -> Response {
-        self.into_response_with(|body| {
-            let half = Bytes::copy_from_slice(&body[..body.len() / 2]);
-            let sent = stream::once(async move { Ok::<_, io::Error>(half) });
-            let broken = stream::once(async {
-                // The half that was sent must leave the machine before the connection is closed.
-                tokio::time::sleep(Duration::from_millis(30)).await;
-                Err(io::Error::from(io::ErrorKind::ConnectionReset))
-            });
-            Body::from_stream(sent.chain(broken))
-        })
-    }
-
-    fn into_response_with(self, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
+    /// Announces the whole body, but sends half of it and breaks off; of a stream only the beginning is sent.
+    pub(crate) fn into_truncated_response(mut self) -> Response {
+        const CHUNKS_OF_STREAM: usize = 4;
+        let broken = stream::once(async {
+            // What was sent must leave the machine before the connection is closed.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Err(io::Error::from(io::ErrorKind::ConnectionReset))
+        });
+        if let Some(whole) = self.stream.take() {
+            let beginning = whole.into_data_stream().take(CHUNKS_OF_STREAM).map_err(io::Error::other);
+            return self.into_response_with(Body::from_stream(beginning.chain(broken)), None);
+        }
+        let half = Bytes::copy_from_slice(&self.body[..self.body.len() / 2]);
+        let sent = stream::once(async move { Ok::<_, io::Error>(half) });
         let length = self.body.len();
-        let mut response = Response::new(body(self.body));
+        self.into_response_with(Body::from_stream(sent.chain(broken)), Some(length))
+    }
+
+    /// Closes the connection before anything is sent.
+    pub(crate) fn into_closed_connection() -> Response {
+        // The server writes the head together with the first part of the body, so an error at once leaves it unsent.
+        let broken = stream::once(async { Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionReset)) });
+        Response::new(Body::from_stream(broken))
+    }
+
+    fn into_response_with(self, body: Body, length: Option<usize>) -> Response {
+        let mut response = Response::new(body);
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        if length > 0 {
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if length != Some(0) {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
         for (name, value) in self.headers {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Marketplace;
+use crate::noise::{hash, hash_texts, unit};
 use crate::world::normalize;
 
 /// A way in which an answer goes wrong.
@@ -35,9 +36,17 @@ pub enum Fault {
     MalformedRow,
     /// Answers as if the credentials were no longer valid.
     Unauthorized,
+    /// Gives the true answer, but calls it HTML.
+    WrongContentType,
+    /// Closes the connection without an answer; what was asked for is not done.
+    ConnectionClosed,
+    /// Lets a search claim that nothing matches.
+    EmptyResults,
 }
 
 /// Says which requests meet a fault.
+///
+/// A request over a limit never meets one: the limits come first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FaultRule {
     /// The marketplace whose answers are spoiled.
@@ -51,32 +60,70 @@ pub struct FaultRule {
     /// How many requests are spoiled; `None` means all.
     #[serde(default)]
     pub times: Option<u32>,
+    /// The part of the fitting requests that is spoiled, from 0 to 1; `None` means all.
+    ///
+    /// Which ones depends only on the sandbox's seed, the number of rules before this one and the number of requests
+    /// that fitted it.
+    #[serde(default)]
+    pub share: Option<f64>,
     /// What goes wrong.
     pub fault: Fault,
 }
 
 /// The rules in force, in the order they were given.
+pub(crate) struct Faults {
+    seed: u64,
+    rules: Mutex<Rules>,
+}
+
 #[derive(Default)]
-pub(crate) struct Faults(Mutex<Vec<FaultRule>>);
+struct Rules {
+    given: u64,
+    in_force: Vec<RuleInForce>,
+}
+
+struct RuleInForce {
+    rule: FaultRule,
+    salt: u64,
+    /// The requests that fitted so far.
+    fitting: u64,
+}
 
 impl Faults {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { seed: hash_texts(seed, &["faults"]), rules: Mutex::default() }
+    }
+
     pub(crate) fn inject(&self, rule: FaultRule) {
-        self.0.lock().expect("no holder panics").push(rule);
+        let mut rules = self.rules.lock().expect("no holder panics");
+        let salt = hash(self.seed, rules.given);
+        rules.given += 1;
+        rules.in_force.push(RuleInForce { rule, salt, fitting: 0 });
     }
 
     pub(crate) fn clear(&self) {
-        self.0.lock().expect("no holder panics").clear();
+        self.rules.lock().expect("no holder panics").in_force.clear();
     }
 
-    /// Takes the fault of the first rule that fits a request and counts it.
+    /// Takes the fault of the first rule that hits a request and counts it.
     pub(crate) fn take(&self, marketplace: Marketplace, operation: &str, keyword: Option<&str>) -> Option<Fault> {
-        let mut rules = self.0.lock().expect("no holder panics");
-        rules.retain(|rule| rule.times != Some(0));
-        let rule = rules.iter_mut().find(|rule| rule.fits(marketplace, operation, keyword))?;
-        if let Some(times) = &mut rule.times {
-            *times -= 1;
+        let mut rules = self.rules.lock().expect("no holder panics");
+        rules.in_force.retain(|in_force| in_force.rule.times != Some(0));
+        for in_force in &mut rules.in_force {
+            if !in_force.rule.fits(marketplace, operation, keyword) {
+                continue;
+            }
+            let chance = unit(hash(in_force.salt, in_force.fitting));
+            in_force.fitting += 1;
+            if in_force.rule.share.is_some_and(|share| chance >= share) {
+                continue;
+            }
+            if let Some(times) = &mut in_force.rule.times {
+                *times -= 1;
+            }
+            return Some(in_force.rule.fault.clone());
         }
-        Some(rule.fault.clone())
+        None
     }
 }
 
@@ -87,7 +134,8 @@ impl FaultRule {
             None => self.fault.suits(operation),
         };
         let keyword_fits = match &self.keyword {
-            Some(wanted) => keyword.is_some_and(|keyword| normalize(wanted) == normalize(keyword)),
+            // Some services write the words of a keyword with commas between them.
+            Some(wanted) => keyword.is_some_and(|keyword| normalize(wanted) == normalize(&keyword.replace(',', " "))),
             None => true,
         };
         self.marketplace == marketplace && operation_fits && keyword_fits
@@ -107,6 +155,16 @@ impl Fault {
                     | "findAllListingsActive"
                     | "getListingsByListingIds"
                     | "itemSummarySearch"
+                    | "getCompetitiveSummary"
+                    | "getKeywordRecommendations"
+                    | "getReviewsByListing"
+                    | "getItems"
+                    | "itemSalesSearch"
+                    | "suggestBids"
+            ),
+            Fault::EmptyResults => matches!(
+                operation,
+                "searchCatalogItems" | "findAllListingsActive" | "itemSummarySearch" | "itemSalesSearch"
             ),
             Fault::Unauthorized => !matches!(operation, "lwaToken" | "oauthToken" | "downloadDocument"),
             _ => true,
@@ -134,12 +192,13 @@ mod tests {
 
     #[test]
     fn a_rule_fires_as_often_as_it_says_and_only_where_it_fits() {
-        let faults = Faults::default();
+        let faults = Faults::new(1);
         faults.inject(FaultRule {
             marketplace: Marketplace::Etsy,
             operation: None,
             keyword: Some("Boho Lamp".into()),
             times: Some(2),
+            share: None,
             fault: Fault::ServerError(503),
         });
         let take = |keyword| faults.take(Marketplace::Etsy, "findAllListingsActive", keyword);
@@ -149,6 +208,21 @@ mod tests {
         assert_eq!(take(Some("boho lamp")), Some(Fault::ServerError(503)));
         assert_eq!(take(Some("boho  lamp")), Some(Fault::ServerError(503)));
         assert_eq!(take(Some("boho lamp")), None);
+    }
+
+    #[test]
+    fn a_share_of_the_requests_is_hit_and_the_same_ones_every_time() {
+        let hits = |seed| -> Vec<bool> {
+            let faults = Faults::new(seed);
+            let rule = r#"{"marketplace":"ebay","share":0.3,"fault":"connection_closed"}"#;
+            faults.inject(serde_json::from_str(rule).unwrap());
+            faults.inject(serde_json::from_str(&rule.replace("0.3", "0.0")).unwrap());
+            (0..1_000).map(|_| faults.take(Marketplace::Ebay, "getItems", None).is_some()).collect()
+        };
+        assert_eq!(hits(1), hits(1));
+        assert_ne!(hits(1), hits(2));
+        let count = hits(1).iter().filter(|hit| **hit).count();
+        assert!((250..350).contains(&count), "{count}");
     }
 
     #[test]

@@ -48,6 +48,68 @@ pub(crate) enum Life {
     Until(i32, u32),
 }
 
+/// What the fillers of the report are like.
+pub(crate) const FILLER_KINDS: [&str; 14] = [
+    "stainless steel",
+    "wooden",
+    "portable",
+    "large",
+    "mini",
+    "waterproof",
+    "electric",
+    "black",
+    "kids",
+    "travel",
+    "adjustable",
+    "rechargeable",
+    "vintage",
+    "heavy duty",
+];
+
+/// What the fillers of the report are.
+pub(crate) const FILLER_THINGS: [&str; 40] = [
+    "water bottle",
+    "desk organizer",
+    "phone stand",
+    "cutting board",
+    "laundry basket",
+    "picture frame",
+    "dog bed",
+    "cat toy",
+    "garlic press",
+    "shower caddy",
+    "alarm clock",
+    "tool box",
+    "lunch bag",
+    "storage bin",
+    "flashlight",
+    "coffee mug",
+    "baking sheet",
+    "door mat",
+    "curtain rod",
+    "pillow",
+    "blanket",
+    "bookshelf",
+    "measuring cups",
+    "trash can",
+    "spice rack",
+    "makeup bag",
+    "hair clips",
+    "wall hooks",
+    "extension cord",
+    "card holder",
+    "tea kettle",
+    "ice tray",
+    "salad bowl",
+    "shoe rack",
+    "plant pot",
+    "bird feeder",
+    "camping chair",
+    "fishing rod",
+    "yoga block",
+    "jump rope",
+];
+
 /// A keyword with its season and life.
 pub(crate) type Named = (&'static str, Season, Life);
 
@@ -56,74 +118,39 @@ pub fn keywords(marketplace: Marketplace) -> Vec<&'static str> {
     named(marketplace).iter().map(|(text, _, _)| *text).collect()
 }
 
+/// Every marketplace always has plenty of offers for this keyword, so it can show that a search still works.
+const CANARY: &str = "phone case";
+
 /// Finds the season and life of a named keyword.
 pub(crate) fn find(marketplace: Marketplace, keyword: &str) -> Option<(Season, Life)> {
-    named(marketplace).iter().find(|(text, _, _)| *text == keyword).map(|(_, season, life)| (*season, *life))
+    let listed = named(marketplace).iter().find(|(text, _, _)| *text == keyword);
+    match listed {
+        Some((_, season, life)) => Some((*season, *life)),
+        None => (keyword == CANARY).then_some((Season::Flat, Life::Always)),
+    }
+}
+
+/// Whether a keyword is in the list of its marketplace.
+pub(crate) fn is_listed(marketplace: Marketplace, keyword: &str) -> bool {
+    named(marketplace).iter().any(|(text, _, _)| *text == keyword)
+}
+
+/// Whether the world knows what a keyword means: not if a word is overlong or has five letters or more and no vowel.
+pub(crate) fn is_meaningful(keyword: &str) -> bool {
+    const WORD_LENGTH_MAX: usize = 24;
+    const LETTERS_WITHOUT_VOWEL_MAX: usize = 4;
+    keyword.split(' ').all(|word| {
+        let is_unspeakable = word.len() > LETTERS_WITHOUT_VOWEL_MAX
+            && word.chars().all(|letter| letter.is_ascii_alphabetic() && !"aeiouy".contains(letter));
+        word.len() <= WORD_LENGTH_MAX && !is_unspeakable
+    })
 }
 
 /// Lists the search terms of Amazon's report: every named keyword and generated fillers.
 pub(crate) fn report_terms() -> Vec<String> {
-    const KINDS: [&str; 14] = [
-        "stainless steel",
-        "wooden",
-        "portable",
-        "large",
-        "mini",
-        "waterproof",
-        "electric",
-        "black",
-        "kids",
-        "travel",
-        "adjustable",
-        "rechargeable",
-        "vintage",
-        "heavy duty",
-    ];
-    const THINGS: [&str; 40] = [
-        "water bottle",
-        "desk organizer",
-        "phone stand",
-        "cutting board",
-        "laundry basket",
-        "picture frame",
-        "dog bed",
-        "cat toy",
-        "garlic press",
-        "shower caddy",
-        "alarm clock",
-        "tool box",
-        "lunch bag",
-        "storage bin",
-        "flashlight",
-        "coffee mug",
-        "baking sheet",
-        "door mat",
-        "curtain rod",
-        "pillow",
-        "blanket",
-        "bookshelf",
-        "measuring cups",
-        "trash can",
-        "spice rack",
-        "makeup bag",
-        "hair clips",
-        "wall hooks",
-        "extension cord",
-        "card holder",
-        "tea kettle",
-        "ice tray",
-        "salad bowl",
-        "shoe rack",
-        "plant pot",
-        "bird feeder",
-        "camping chair",
-        "fishing rod",
-        "yoga block",
-        "jump rope",
-    ];
     let mut terms: Vec<String> = keywords(Marketplace::Amazon).into_iter().map(String::from).collect();
-    for kind in KINDS {
-        for thing in THINGS {
+    for kind in FILLER_KINDS {
+        for thing in FILLER_THINGS {
             terms.push(format!("{kind} {thing}"));
         }
     }

@@ -6,32 +6,67 @@
 //!
 //! | marketplace | operations |
 //! | --- | --- |
-//! | Amazon | `lwaToken`, `searchCatalogItems`, `createReport`, `getReport`, `getReportDocument`, `downloadDocument` |
-//! | Etsy | `findAllListingsActive`, `getListingsByListingIds` |
-//! | eBay | `oauthToken`, `itemSummarySearch` |
+//! | Amazon | `lwaToken`, `searchCatalogItems`, `createReport`, `getReport`, `getReportDocument`, `downloadDocument`, `getCompetitiveSummary` |
+//! | Amazon Ads | `getKeywordRecommendations`, on the server of Amazon |
+//! | Etsy | `findAllListingsActive`, `getListingsByListingIds`, `getShop`, `getReviewsByListing` |
+//! | eBay | `oauthToken`, `itemSummarySearch`, `getItems`, `getRateLimits`, `getDefaultCategoryTreeId`, `getCategorySuggestions`, `itemSalesSearch`, `suggestBids` |
 //!
-//! Every server is also steered over HTTP: `POST /__sandbox/faults` with a [`FaultRule`] as JSON,
-//! `DELETE /__sandbox/faults`, `POST /__sandbox/clock` with `{"now": "..."}` and `GET /__sandbox/state`.
+//! A request takes from the limits of its scope first; one over a limit gets the honest 429 and is counted in no
+//! window. One within the limits may meet a fault, else its credentials are looked at and it is answered.
+//!
+//! | scope | takes from it |
+//! | --- | --- |
+//! | `amazon.<operation>` | that operation |
+//! | `etsy.any` | every operation of Etsy |
+//! | `ebay.oauthToken`, `ebay.browse`, `ebay.browse.items`, `ebay.insights` | `oauthToken`, `itemSummarySearch`, `getItems`, `itemSalesSearch` |
+//! | `ebay.taxonomy` | `getDefaultCategoryTreeId`, `getCategorySuggestions` |
+//! | `ebay.analytics`, `ebay.marketing` | `getRateLimits`, `suggestBids` |
+//!
+//! Every server is also steered over HTTP:
+//!
+//! | request | does |
+//! | --- | --- |
+//! | `POST /__sandbox/faults` with a [`FaultRule`], `DELETE /__sandbox/faults` | adds a fault, forgets all |
+//! | `POST /__sandbox/clock` with `{"now": "..."}` | sets the world's clock |
+//! | `POST /__sandbox/limits` with a map from scopes to lists of [`LimitWindow`]s | changes limits at once |
+//! | `POST /__sandbox/tokens/expire` | ends the life of every token |
+//! | `GET /__sandbox/state` | shows the clock, requests, minted tokens and [`LimitStatistics`] by scope |
+//! | `POST /__sandbox/state/reset` | begins the limit statistics anew |
 
+mod ads;
 mod amazon;
+mod analytics;
 mod browse;
 mod catalog;
 mod clock;
 mod config;
+mod control;
 mod ebay;
 mod etsy;
 mod exchange;
 mod faults;
+mod insights;
+mod items;
 mod keyword_tables;
 mod keywords;
 mod limits;
 mod listings;
+mod long_report;
+mod marketing;
 mod noise;
+mod pricing;
+mod products;
+mod query_performance;
 mod recorder;
 mod refinements;
 mod reports;
+mod reviews;
 mod server;
+mod shops;
+mod taxonomy;
 mod tokens;
+mod trouble;
+mod windows;
 mod words;
 mod world;
 
@@ -54,7 +89,9 @@ use server::Shared;
 pub use config::{Marketplace, SandboxConfig};
 pub use faults::{Fault, FaultRule};
 pub use keywords::keywords;
+pub use limits::{LimitError, LimitStatistics, WindowStatistics};
 pub use recorder::RecordedRequest;
+pub use windows::{LimitWindow, Period};
 pub use world::true_weekly_demand;
 
 /// Three pretend marketplaces that run until they are stopped or dropped.
@@ -69,9 +106,10 @@ impl Sandbox {
     /// How long open connections may keep [`Sandbox::stop`] waiting.
     const STOP_WAIT_MAX: Duration = Duration::from_secs(2);
 
-    /// Binds the ports and begins to serve.
+    /// Binds the ports and begins to serve; limits without a meaning are an invalid input.
     pub async fn start(config: SandboxConfig) -> io::Result<Sandbox> {
-        let shared = Arc::new(Shared::new(&config));
+        let shared = Shared::new(&config).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let shared = Arc::new(shared);
         let mut listeners = Vec::new();
         let mut base_urls: [String; 3] = Default::default();
         for (base_url, port) in base_urls.iter_mut().zip(config.ports) {
@@ -100,18 +138,26 @@ impl Sandbox {
     /// The environment settings that point collectors here.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
         let [amazon, etsy, ebay] = &self.base_urls;
+        let own_asins: Vec<String> = products::own(&self.shared.world).iter().map(products::Product::asin).collect();
         vec![
             ("DIGITALLZ_AMAZON_BASE_URL", amazon.clone()),
             ("DIGITALLZ_AMAZON_TOKEN_URL", format!("{amazon}/auth/o2/token")),
             ("DIGITALLZ_AMAZON_CLIENT_ID", credentials::AMAZON_CLIENT_ID.to_owned()),
             ("DIGITALLZ_AMAZON_CLIENT_SECRET", credentials::AMAZON_CLIENT_SECRET.to_owned()),
             ("DIGITALLZ_AMAZON_REFRESH_TOKEN", credentials::AMAZON_REFRESH_TOKEN.to_owned()),
+            ("DIGITALLZ_AMAZON_ASINS", own_asins.join(" ")),
+            ("DIGITALLZ_AMAZON_ADS_BASE_URL", amazon.clone()),
+            ("DIGITALLZ_AMAZON_ADS_REFRESH_TOKEN", credentials::AMAZON_ADS_REFRESH_TOKEN.to_owned()),
+            ("DIGITALLZ_AMAZON_ADS_PROFILE_ID", credentials::AMAZON_ADS_PROFILE_ID.to_owned()),
             ("DIGITALLZ_ETSY_BASE_URL", etsy.clone()),
             ("DIGITALLZ_ETSY_KEYSTRING", credentials::ETSY_KEYSTRING.to_owned()),
             ("DIGITALLZ_ETSY_SHARED_SECRET", credentials::ETSY_SHARED_SECRET.to_owned()),
             ("DIGITALLZ_EBAY_BASE_URL", ebay.clone()),
             ("DIGITALLZ_EBAY_CLIENT_ID", credentials::EBAY_CLIENT_ID.to_owned()),
             ("DIGITALLZ_EBAY_CLIENT_SECRET", credentials::EBAY_CLIENT_SECRET.to_owned()),
+            ("DIGITALLZ_EBAY_USER_REFRESH_TOKEN", credentials::EBAY_USER_REFRESH_TOKEN.to_owned()),
+            ("DIGITALLZ_EBAY_CAMPAIGN_ID", credentials::EBAY_CAMPAIGN_ID.to_owned()),
+            ("DIGITALLZ_EBAY_AD_GROUP_ID", credentials::EBAY_AD_GROUP_ID.to_owned()),
         ]
     }
 
@@ -125,9 +171,40 @@ impl Sandbox {
         self.shared.clock.now()
     }
 
-    /// Adds a fault; of several rules that fit a request the oldest counts.
+    /// Adds a fault; of several rules that hit a request the oldest counts.
     pub fn inject(&self, rule: FaultRule) {
         self.shared.faults.inject(rule);
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.shared.faults.clear();
+    }
+
+    /// Changes the limits of some scopes at once; what was taken stays taken where kind and length stay the same.
+    pub fn set_limits(&self, limits: &BTreeMap<String, Vec<LimitWindow>>) -> Result<(), LimitError> {
+        self.shared.set_limits(limits)
+    }
+
+    /// Says by scope what was accepted and refused, and how far every window was used.
+    pub fn limit_statistics(&self) -> BTreeMap<String, LimitStatistics> {
+        self.shared.limit_statistics()
+    }
+
+    /// Begins the limit statistics anew; what was taken from the limits stays taken.
+    pub fn reset_statistics(&self) {
+        self.shared.forget_statistics();
+    }
+
+    /// Ends the life of every token.
+    pub fn expire_tokens(&self) {
+        self.shared.expire_tokens();
+    }
+
+    /// Counts the tokens given out so far by what they open: `amazon`, `amazon_ads`, `ebay`, `ebay_insights` or
+    /// `ebay_user`.
+    pub fn tokens_minted(&self) -> BTreeMap<String, u64> {
+        self.shared.tokens_minted()
     }
 
     /// Counts the requests so far by operation, such as `amazon.searchCatalogItems`.

@@ -2,6 +2,7 @@
 
 use crate::clock::WEEKS;
 use crate::config::Marketplace;
+use crate::keywords::is_meaningful;
 use crate::noise::{Dice, hash, hash_texts, normal, smooth, unit};
 use crate::words;
 use crate::world::Demand;
@@ -49,12 +50,10 @@ pub(crate) struct Shelf {
     has_results: bool,
 }
 
-/// A word longer than this is found nowhere.
-const WORD_LENGTH_MAX: usize = 24;
 /// Listings with this number or a higher one fill the pages behind the known ones.
 const TAIL_START: u32 = 4_096;
 /// Sellers have numbers below this.
-const SELLERS: u64 = 4_000;
+pub(crate) const SELLERS: u64 = 4_000;
 const AUCTION_DAYS: f64 = 7.0;
 const WORLD_DAYS: f64 = 7.0 * WEEKS as f64;
 
@@ -94,8 +93,18 @@ impl Shelf {
             total_growth,
             typical_price_cents,
             auction_shares,
-            has_results: keyword.split(' ').all(|word| word.len() <= WORD_LENGTH_MAX),
+            has_results: is_meaningful(keyword),
         }
+    }
+
+    /// Whether a search for the keyword finds anything at all.
+    pub(crate) fn has_results(&self) -> bool {
+        self.has_results
+    }
+
+    /// The same shelf with nothing on it.
+    pub(crate) fn emptied(self) -> Self {
+        Self { has_results: false, ..self }
     }
 
     /// Shortens a keyword to the 24 bits that stand for it in a listing id.
@@ -168,6 +177,19 @@ impl Shelf {
             return Some(self.tail(number - TAIL_START));
         }
         self.listings.get(number as usize).copied()
+    }
+
+    /// All known listings, past, present and to come.
+    pub(crate) fn listings(&self) -> &[Listing] {
+        &self.listings
+    }
+
+    /// The day on which the demand since `from` reaches an amount; `None` if it never does.
+    pub(crate) fn day_of_demand(&self, from: f64, amount: f64) -> Option<f64> {
+        let wanted = self.demand_until(from) + amount;
+        let week = self.demand_before_week.partition_point(|before| *before < wanted).checked_sub(1)?;
+        let part = (wanted - self.demand_before_week[week]) / self.weekly_demand.get(week)?;
+        Some((week as f64 + part) * 7.0)
     }
 
     /// The auctions that run at a moment; each slot starts a new one when the last has ended.

@@ -23,9 +23,10 @@ pub struct RecordedRequest {
     pub headers: Vec<(String, String)>,
     /// The body that was sent; empty for token requests, which carry credentials.
     pub body: String,
-    /// The status of the answer.
+    /// The status of the answer; 0 where the connection was closed without one.
     pub status: u16,
-    /// The body of the answer as announced, even where a fault cut it short; compressed documents stay compressed.
+    /// The body of the answer as announced, even where a fault cut it short; compressed documents stay compressed
+    /// and those too long for memory are left out.
     pub response_body: Vec<u8>,
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::browse::{CATEGORIES, CONDITIONS, Groups, Search};
+use crate::browse::{CATEGORIES, CONDITIONS, Groups, Search, first_category};
 use crate::noise::{hash, smooth, unit};
 use crate::words;
 
@@ -70,7 +70,7 @@ impl Search<'_> {
             query.append_pair("q", &self.shelf.keyword).append_pair(parameter, value);
             format!("{}{}?{}", self.base_url, self.incoming.path, query.finish())
         };
-        let first = (hash(self.shelf.salt, 54) % CATEGORIES.len() as u64) as usize;
+        let first = first_category(self.shelf);
         let category = |(step, part): (usize, f64)| {
             let (category_id, category_name) = CATEGORIES[(first + step) % CATEGORIES.len()];
             let refinement_href = refined("category_ids", category_id);

@@ -1,9 +1,10 @@
-//! The reports of the pretend Amazon: order, poll, fetch the search terms of a week.
+//! The reports of the pretend Amazon: order, poll, fetch the document of a week.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::sync::Mutex;
 
+use axum::body::Body;
 use axum::http::Method;
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, SecondsFormat, Utc, Weekday};
 use flate2::Compression;
@@ -12,19 +13,24 @@ use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
 use crate::amazon::{MARKETPLACE_IDS, error, invalid_input};
-use crate::catalog;
 use crate::clock::{EPOCH, WEEKS, real_now, week_of};
 use crate::config::Marketplace;
 use crate::exchange::{Answer, Incoming};
 use crate::keywords::report_terms;
 use crate::listings::{Listing, Shelf};
+use crate::long_report::{Clicked, LongReport, Term};
 use crate::noise::{hash, hash_texts, normal};
+use crate::products::{self, Product};
 use crate::server::Shared;
+use crate::{catalog, query_performance};
 
 const REPORTS_PATH: &str = "/reports/2021-06-30/reports";
 const DOCUMENTS_PATH: &str = "/reports/2021-06-30/documents/";
 const STORE_PATH: &str = "/document-store/";
-const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
+const SEARCH_TERMS: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
+pub(crate) const QUERY_PERFORMANCE: &str = "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT";
+/// The list of ASINs of a search query performance report is at most so many characters long.
+const ASINS_LENGTH_MAX: usize = 200;
 /// How long the link to a document works, in real seconds.
 const LINK_LIFETIME_S: i64 = 300;
 /// Terms searched less often in a week are left out of its report.
@@ -40,14 +46,31 @@ struct Ordered {
     count: u64,
 }
 
+/// A report that was ordered.
 #[derive(Clone)]
-struct Report {
+pub(crate) struct Report {
     id: String,
-    marketplace_ids: Vec<String>,
-    first_day: NaiveDate,
+    kind: Kind,
+    pub(crate) marketplace_ids: Vec<String>,
+    pub(crate) first_day: NaiveDate,
     created_at: DateTime<Utc>,
     polls: u32,
     end: End,
+}
+
+#[derive(Clone, PartialEq)]
+enum Kind {
+    SearchTerms,
+    QueryPerformance { asins: Vec<String> },
+}
+
+impl Kind {
+    fn as_str(&self) -> &'static str {
+        match self {
+            Kind::SearchTerms => SEARCH_TERMS,
+            Kind::QueryPerformance { .. } => QUERY_PERFORMANCE,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -120,36 +143,56 @@ pub(crate) fn create(shared: &Shared, incoming: &Incoming) -> Answer {
         Ok(order) => order,
         Err(_) => return invalid_input("The request body is not valid JSON for createReport."),
     };
-    let first_day = match check(&order) {
-        Ok(first_day) => first_day,
+    let (kind, first_day) = match check(&order) {
+        Ok(checked) => checked,
         Err(message) => return invalid_input(&message),
     };
     let now = shared.clock.now();
     let is_over = now >= (first_day + Days::new(7)).and_time(NaiveTime::MIN).and_utc();
     let is_known = (0..WEEKS as i64).contains(&week_of(first_day));
+    let end = match &kind {
+        _ if !is_over || !is_known => End::Cancelled,
+        Kind::QueryPerformance { asins } if !are_own(shared, asins) => End::Fatal,
+        _ => End::Done,
+    };
 
     let mut ordered = shared.reports.0.lock().expect("no holder panics");
     ordered.count += 1;
     let id = (50_000_000_000 + ordered.count).to_string();
     let report = Report {
         id: id.clone(),
+        kind,
         marketplace_ids: order.marketplace_ids,
         first_day,
         created_at: now,
         polls: 0,
-        end: if is_over && is_known { End::Done } else { End::Cancelled },
+        end,
     };
     ordered.reports.insert(id.clone(), report);
     Answer::json(202, &Created { report_id: &id })
 }
 
-/// Checks an order and returns the first day of its week.
-fn check(order: &Order) -> Result<NaiveDate, String> {
-    match order.report_type.as_deref() {
-        Some(REPORT_TYPE) => {}
+/// Whether all products belong to the seller.
+fn are_own(shared: &Shared, asins: &[String]) -> bool {
+    let own: Vec<String> = products::own(&shared.world).iter().map(Product::asin).collect();
+    asins.iter().all(|asin| own.contains(asin))
+}
+
+/// Checks an order and returns what is ordered and the first day of its week.
+fn check(order: &Order) -> Result<(Kind, NaiveDate), String> {
+    let kind = match order.report_type.as_deref() {
+        Some(SEARCH_TERMS) => Kind::SearchTerms,
+        Some(QUERY_PERFORMANCE) => {
+            let text = order.report_options.get("asin").ok_or("Missing required reportOption 'asin'.")?;
+            let asins: Vec<String> = text.split_whitespace().map(String::from).collect();
+            if asins.is_empty() || text.len() > ASINS_LENGTH_MAX {
+                return Err(format!("reportOptions.asin must hold ASINs in 1 to {ASINS_LENGTH_MAX} characters."));
+            }
+            Kind::QueryPerformance { asins }
+        }
         Some(other) => return Err(format!("Invalid Report Type {other}")),
         None => return Err("Missing required field 'reportType'.".into()),
-    }
+    };
     if order.marketplace_ids.is_empty() {
         return Err("Missing required field 'marketplaceIds'.".into());
     }
@@ -172,7 +215,7 @@ fn check(order: &Order) -> Result<NaiveDate, String> {
     if last - first != chrono::TimeDelta::days(6) {
         return Err("The requested dates span more than one reportPeriod.".into());
     }
-    Ok(first)
+    Ok((kind, first))
 }
 
 #[derive(Serialize)]
@@ -214,7 +257,7 @@ pub(crate) fn get(shared: &Shared, incoming: &Incoming) -> Answer {
     Answer::json(
         200,
         &ReportAnswer {
-            report_type: REPORT_TYPE,
+            report_type: report.kind.as_str(),
             processing_status,
             marketplace_ids: &report.marketplace_ids,
             report_id: &report.id,
@@ -269,11 +312,17 @@ pub(crate) fn download(shared: &Shared, incoming: &Incoming) -> Answer {
     let Some(report) = shared.reports.find(report_id(id)) else {
         return store_error("AccessDenied", "Access Denied", "");
     };
-    let packed = match report.end {
-        End::Fatal => pack(&ErrorDocument {
+    let packed = match (report.end, &report.kind, shared.report_document_bytes) {
+        (End::Fatal, _, _) => pack(&ErrorDocument {
             error_details: "A client error occurred. Please double check that your parameters are valid and fulfill the requirements of the report type.",
         }),
-        _ => pack(&search_terms(shared, &report)),
+        (_, Kind::QueryPerformance { asins }, _) => pack(&query_performance::document(shared, &report, asins)),
+        (_, Kind::SearchTerms, Some(bytes_min)) => {
+            let mut answer = Answer::new(200, "application/octet-stream", Vec::new());
+            answer.stream = Some(long_document(shared, &report, bytes_min, incoming.breaks_row));
+            return answer;
+        }
+        (_, Kind::SearchTerms, None) => pack(&search_terms(shared, &report)),
     };
     Answer::new(200, "application/octet-stream", packed)
 }
@@ -372,7 +421,7 @@ fn search_terms<'a>(shared: &Shared, report: &'a Report) -> SearchTerms<'a> {
     }
     SearchTerms {
         report_specification: Specification {
-            report_type: REPORT_TYPE,
+            report_type: SEARCH_TERMS,
             report_options: Options { report_period: "WEEK" },
             data_start_time: report.first_day,
             data_end_time: report.first_day + Days::new(6),
@@ -380,6 +429,36 @@ fn search_terms<'a>(shared: &Shared, report: &'a Report) -> SearchTerms<'a> {
         },
         data_by_department_and_search_term: rows,
     }
+}
+
+/// Spreads the rows of a document through one that is as long as wanted.
+fn long_document(shared: &Shared, report: &Report, bytes_min: u64, has_malformed_row: bool) -> Body {
+    let mut document = search_terms(shared, report);
+    let mut terms: Vec<Term> = Vec::new();
+    for row in std::mem::take(&mut document.data_by_department_and_search_term) {
+        if row.click_share_rank == 1 {
+            terms.push(Term { text: row.search_term, clicked: Vec::new() });
+        }
+        if let Some(term) = terms.last_mut() {
+            term.clicked.push(Clicked {
+                asin: row.clicked_asin,
+                item_name: row.clicked_item_name,
+                click_share: row.click_share,
+                conversion_share: row.conversion_share,
+            });
+        }
+    }
+    let frame = serde_json::to_string_pretty(&document).expect("documents hold nothing that JSON cannot express");
+    let (head, tail) = frame.split_once("[]").expect("the frame has no rows");
+    LongReport {
+        seed: shared.world.seed(),
+        head: format!("{head}["),
+        terms,
+        tail: format!("\n  ]{tail}"),
+        bytes_min,
+        has_malformed_row,
+    }
+    .into_body()
 }
 
 /// The rows of one term: the three listings clicked most.

@@ -8,6 +8,7 @@ use chrono::{Datelike, Days, NaiveDate};
 
 use crate::clock::{EPOCH, WEEKS, week_of};
 use crate::config::Marketplace;
+use crate::exchange::Incoming;
 use crate::keywords::{self, Life, Season};
 use crate::listings::Shelf;
 use crate::noise::{Dice, hash, hash_texts, normal, smooth, unit};
@@ -65,6 +66,26 @@ impl World {
         }
         shelves.insert(place, Arc::clone(&shelf));
         shelf
+    }
+
+    /// Finds or builds the shelf a search looks at: an empty one if a fault wants that.
+    pub(crate) fn searched_shelf(&self, marketplace: Marketplace, keyword: &str, incoming: &Incoming) -> Arc<Shelf> {
+        if incoming.finds_nothing {
+            return Arc::new(Shelf::new(self.seed, marketplace, &normalize(keyword)).emptied());
+        }
+        self.shelf(marketplace, keyword)
+    }
+
+    /// The shelves of the named keywords and of all that were searched for lately.
+    pub(crate) fn known_shelves(&self, marketplace: Marketplace) -> Vec<Arc<Shelf>> {
+        let mut known: Vec<_> =
+            keywords::keywords(marketplace).into_iter().map(|keyword| self.shelf(marketplace, keyword)).collect();
+        let shelves = self.shelves.read().expect("no holder panics");
+        let others = shelves
+            .iter()
+            .filter(|((place, keyword), _)| *place == marketplace && !keywords::is_listed(marketplace, keyword));
+        known.extend(others.map(|(_, shelf)| Arc::clone(shelf)));
+        known
     }
 
     /// Finds the Etsy shelf by the part of a listing id that stands for the keyword.

@@ -8,6 +8,7 @@ use digitallz_common::secret::Secret;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use super::disposition::Disposition;
 use crate::exchange::{Answer, Request, TokenKind};
 use crate::quota::account::Statement;
 use crate::token::IssuedToken;
@@ -19,7 +20,7 @@ pub trait Adapter: Send + Sync {
     fn token_request(&self, kind: TokenKind) -> Option<Request>;
 
     /// Reads the answer to it.
-    fn read_token(&self, answer: &Answer) -> Result<IssuedToken, AnswerError>;
+    fn read_token(&self, kind: TokenKind, answer: &Answer) -> Result<IssuedToken, AnswerError>;
 
     /// Puts an access token of the kind that [`Request::token`] names on a request.
     fn authorize(&self, request: Request, token: &Secret) -> Request;
@@ -46,7 +47,7 @@ pub trait Adapter: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Tells whether a good answer to a search says that nothing matches.
+    /// Tells whether a good answer to a search says that nothing matches; false for all that is no search.
     fn found_nothing(&self, question: &Question, answer: &Answer) -> bool;
 }
 
@@ -75,6 +76,19 @@ impl Question {
         let offset = cursor.strip_prefix("offset:").and_then(|number| number.parse().ok());
         offset.ok_or_else(|| QuestionError::Cursor(cursor.to_owned()))
     }
+
+    /// Returns the keywords of a resource that is asked for many at once.
+    pub fn keywords(&self) -> Result<&[String], QuestionError> {
+        if self.keyword_texts.is_empty() {
+            return Err(QuestionError::NoKeyword(self.job.resource));
+        }
+        Ok(&self.keyword_texts)
+    }
+
+    /// Tells whether the run wants a resource that follows from the answer.
+    pub fn wants(&self, resource: Resource) -> bool {
+        self.job.then.contains(&resource)
+    }
 }
 
 /// Why a question cannot be asked.
@@ -89,6 +103,17 @@ pub enum QuestionError {
     /// Nothing is left of the keyword that the marketplace can search for.
     #[error("nothing of the keyword '{0}' can be searched for")]
     EmptyKeyword(String),
+    /// Nothing that is allowed in a request is left of the keywords.
+    #[error("none of the keywords may be sent: {0}")]
+    NoSuitableKeyword(&'static str),
+    /// Settings are missing without which it cannot be asked.
+    #[error("configuration error: {resource} needs {}", .settings.join(", "))]
+    Misconfigured {
+        /// What cannot be asked.
+        resource: Resource,
+        /// The missing settings.
+        settings: Vec<&'static str>,
+    },
     /// The cursor is not one of this adapter's.
     #[error("the cursor '{0}' cannot be read")]
     Cursor(String),
@@ -110,6 +135,8 @@ pub enum Step {
         /// When to ask again.
         delay: Duration,
     },
+    /// The answer says that there are no further pages: nothing is kept, nothing follows.
+    End,
 }
 
 /// A fetch that follows from an answer.
@@ -185,21 +212,50 @@ impl AnswerError {
     }
 }
 
-/// Sorts an answer by its status; nothing when it claims success. `describe` reads the marketplace's words.
-pub fn refusal(answer: &Answer, describe: impl Fn(&Answer) -> Option<String>) -> Option<AnswerError> {
+/// What a marketplace says in a refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// Its error code.
+    pub code: Option<String>,
+    /// Code and message, for people.
+    pub text: String,
+}
+
+/// Makes the error that an answer stands for; nothing when it claims success. Without a known disposition the class of
+/// the status decides.
+pub fn refusal(answer: &Answer, known: Option<Disposition>, words: Option<Words>) -> Option<AnswerError> {
     if answer.is_success() {
         return None;
     }
     let status = answer.status;
-    let detail = describe(answer).map_or_else(|| unreadable_detail(answer), |words| shortened(&words));
+    let detail = words.map_or_else(|| unreadable_detail(answer), |words| shortened(&words.text));
     let retry_after = answer.retry_after();
-    Some(match status {
-        401 => AnswerError::Unauthorized(detail),
-        429 => AnswerError::TooManyRequests { detail, retry_after },
-        // A redirect that was not followed leads to a page for people more often than to an answer.
-        100..=399 | 408 | 500.. => AnswerError::Unavailable { status, detail, retry_after },
-        _ => AnswerError::Refused { status, detail },
+    Some(match known.unwrap_or_else(|| class_of(status)) {
+        Disposition::NewToken => AnswerError::Unauthorized(detail),
+        Disposition::Snooze => AnswerError::TooManyRequests { detail, retry_after },
+        Disposition::Retry => AnswerError::Unavailable { status, detail, retry_after },
+        Disposition::Misconfigured => AnswerError::Misconfigured(format!("status {status} ({detail})")),
+        Disposition::GiveUp | Disposition::EndOfPages | Disposition::Answer => AnswerError::Refused { status, detail },
     })
+}
+
+/// Returns what a status means where no contract says more.
+fn class_of(status: u16) -> Disposition {
+    match status {
+        401 => Disposition::NewToken,
+        429 => Disposition::Snooze,
+        // A redirect that was not followed leads to a page for people more often than to an answer.
+        100..=399 | 408 | 500.. => Disposition::Retry,
+        _ => Disposition::GiveUp,
+    }
+}
+
+/// Says in the refusal of a permission what is missing.
+pub fn naming(error: AnswerError, missing: &str) -> AnswerError {
+    match error {
+        AnswerError::Misconfigured(detail) => AnswerError::Misconfigured(format!("{missing}: {detail}")),
+        other => other,
+    }
 }
 
 /// Reads a successful answer as JSON in the contract's frame.
@@ -270,12 +326,12 @@ mod tests {
     use crate::exchange::tests::answer;
 
     fn class(status: u16) -> AnswerError {
-        refusal(&answer(status, "application/json", "{}"), |_| None).unwrap()
+        refusal(&answer(status, "application/json", "{}"), None, None).unwrap()
     }
 
     #[test]
     fn every_status_has_one_class() {
-        assert!(refusal(&answer(202, "application/json", "{}"), |_| None).is_none());
+        assert!(refusal(&answer(202, "application/json", "{}"), None, None).is_none());
         assert!(matches!(class(401), AnswerError::Unauthorized(_)));
         assert!(matches!(class(429), AnswerError::TooManyRequests { retry_after: None, .. }));
         for status in [302, 408, 500, 502, 503] {

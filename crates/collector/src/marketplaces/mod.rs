@@ -1,13 +1,14 @@
 //! The marketplaces: one folder each, all of the same four files.
 //!
-//! | marketplace | folder | per keyword | per market |
-//! | --- | --- | --- | --- |
-//! | Amazon | [`amazon`] | catalog search | search terms report |
-//! | Etsy | [`etsy`] | listing search, then the listings with their views | |
-//! | eBay | [`ebay`] | item search with refinements | |
+//! | marketplace | folder | per keyword | per hundred keywords | per market |
+//! | --- | --- | --- | --- | --- |
+//! | Amazon | [`amazon`] | catalog search, then prices | bids | search terms report, search query report |
+//! | Etsy | [`etsy`] | listing search, then the listings with their views, shops, reviews | | |
+//! | eBay | [`ebay`] | item search with refinements, then items; categories; sales | bids | |
 
 pub mod adapter;
 pub mod amazon;
+pub mod disposition;
 pub mod ebay;
 pub mod etsy;
 mod oauth;
@@ -22,10 +23,12 @@ use digitallz_common::secret::Secret;
 
 use sha2::{Digest, Sha256};
 use sqlx::PgPool;
+use tokio::sync::OnceCell;
 
 use crate::config::{BreakerConfig, CollectorConfig};
 use crate::http::{Http, HttpError};
 use crate::limits::Limits;
+use crate::quota::holder::Holder;
 use crate::quota::ledger::{self, LedgerError};
 use crate::quota::outlook::{self, Outlook};
 use crate::quota::{Pacer, ScopeLimit};
@@ -38,6 +41,7 @@ pub struct Marketplaces {
     resources: BTreeMap<Marketplace, Vec<Resource>>,
     breaker: BreakerConfig,
     canary: Option<String>,
+    holder: OnceCell<Holder>,
     amazon: Result<Channel, MissingSettings>,
     etsy: Result<Channel, MissingSettings>,
     ebay: Result<Channel, MissingSettings>,
@@ -131,6 +135,7 @@ impl Marketplaces {
             resources: config.resources.clone(),
             breaker: config.breaker,
             canary: config.canary.clone(),
+            holder: OnceCell::new(),
             amazon: channel(Marketplace::Amazon, config.amazon.as_ref(), |config| Opened {
                 missing: amazon::missing_settings(config),
                 adapter: Arc::new(amazon::Amazon::new(config.clone())),
@@ -195,6 +200,11 @@ impl Marketplaces {
         Ok(outlooks)
     }
 
+    /// Returns this process as a holder of permits; its session is opened with the first use.
+    pub(crate) async fn holder(&self, pool: &PgPool) -> Result<&Holder, sqlx::Error> {
+        self.holder.get_or_try_init(|| Holder::start(pool)).await
+    }
+
     pub(crate) fn breaker(&self) -> &BreakerConfig {
         &self.breaker
     }
@@ -247,14 +257,16 @@ pub(crate) fn credential_settings(marketplace: Marketplace) -> &'static [&'stati
     }
 }
 
-/// Returns the settings whose secrets are empty.
-fn empty_settings(pairs: &[(&'static str, &Secret)]) -> Vec<&'static str> {
-    let empty = pairs.iter().filter(|(_, secret)| secret.expose().trim().is_empty());
+/// Returns the settings whose values are empty.
+fn empty_settings(pairs: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let empty = pairs.iter().filter(|(_, value)| value.trim().is_empty());
     empty.map(|(setting, _)| *setting).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use digitallz_common::secret::Secret;
+
     use super::*;
     use crate::config::EbayConfig;
 

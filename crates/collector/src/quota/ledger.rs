@@ -11,6 +11,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::account::{Account, Statement, Turn};
+use super::holder::LOCK_CLASS;
 use super::window::{Micros, Now};
 use crate::limits::Window;
 
@@ -19,6 +20,12 @@ const AHEAD_US: Micros = 500_000;
 
 /// How soon to look again when an open request must end first.
 const LOOK_AGAIN_US: Micros = 10_000;
+
+/// How long a request of a holder that died may still be on its way.
+const GRACE_S: f64 = 1.0;
+
+/// A permit of this age is suspicious enough to look whether its holder lives.
+const SUSPICIOUS_S: f64 = 1.0;
 
 /// A request is sent at the latest this long after its moment; later its permit is void.
 pub const SEND_WITHIN: Duration = Duration::from_secs(5);
@@ -50,6 +57,8 @@ pub struct Purpose<'a> {
     pub job_id: Option<Uuid>,
     /// Longest time the request may take.
     pub timeout: Duration,
+    /// The process that asks, see [`super::holder::Holder`].
+    pub holder: i32,
 }
 
 /// Permission to send one request.
@@ -154,7 +163,7 @@ pub async fn acquire(
 ) -> Result<Answer, LedgerError> {
     let mut tx = pool.begin().await?;
     let mut held = hold(&mut tx, &quota_ids(scopes), world).await?;
-    if held.has_expired {
+    if held.has_expired || held.is_suspicious {
         tx.rollback().await?;
         expire(pool, world).await?;
         tx = pool.begin().await?;
@@ -188,8 +197,10 @@ pub async fn acquire(
     }
     let lifetime = micros(wait) + SEND_WITHIN + purpose.timeout + EXPIRY_MARGIN;
     let permit_id = sqlx::query_scalar!(
-        "insert into ops.quota_permits (marketplace, operation, quota_ids, crawl_run_id, job_id, state, granted_at, send_at, expires_at)
-         values ($1, $2, $3, $4, $5, 'open', $6, $6::timestamptz + make_interval(secs => $7), $6::timestamptz + make_interval(secs => $8))
+        "insert into ops.quota_permits (marketplace, operation, quota_ids, crawl_run_id, job_id, holder, state,
+             granted_at, send_at, expires_at)
+         values ($1, $2, $3, $4, $5, $9, 'open', $6, $6::timestamptz + make_interval(secs => $7),
+             $6::timestamptz + make_interval(secs => $8))
          returning permit_id",
         purpose.marketplace.name(),
         purpose.operation,
@@ -199,6 +210,7 @@ pub async fn acquire(
         moment(now.real),
         micros(wait).as_secs_f64(),
         lifetime.as_secs_f64(),
+        purpose.holder,
     )
     .fetch_one(&mut *tx)
     .await?;
@@ -272,8 +284,22 @@ pub async fn learn(
     Ok(())
 }
 
-/// Counts the permits of dead holders as spent at the moment at which they expired. Returns how many there were.
+/// Counts expired permits as spent, and lets those of dead holders expire soon. Returns how many expired.
+///
+/// A request of a holder that died may still be on its way, so its permit lives on for [`GRACE_S`].
 pub async fn expire(pool: &PgPool, world: Option<DateTime<Utc>>) -> Result<usize, LedgerError> {
+    sqlx::query!(
+        "update ops.quota_permits set expires_at = clock_timestamp() + make_interval(secs => $1)
+         where state = 'open' and expires_at > clock_timestamp() + make_interval(secs => $1)
+           and not exists (
+               select from pg_locks
+               where locktype = 'advisory' and classid = $2::integer::bigint::oid and objid::bigint = holder::bigint & 4294967295
+                 and database = (select oid from pg_database where datname = current_database()))",
+        GRACE_S,
+        LOCK_CLASS,
+    )
+    .execute(pool)
+    .await?;
     let expired = sqlx::query!(
         "select permit_id, quota_ids from ops.quota_permits
          where state = 'open' and expires_at <= clock_timestamp() order by permit_id limit 1000"
@@ -313,6 +339,7 @@ struct Held {
     now: Now,
     accounts: Vec<(i64, Account, u32)>,
     has_expired: bool,
+    is_suspicious: bool,
 }
 
 /// Locks accounts and reads, once they are locked, the clock and the open permits.
@@ -333,10 +360,12 @@ async fn hold(
     }
     // A statement of its own: what it sees was committed before the accounts were locked, or by whoever held them before.
     let open = sqlx::query!(
-        r#"select clock_timestamp() as "now!", permits.quota_ids as "quota_ids?", permits.expires_at <= clock_timestamp() as has_expired
+        r#"select clock_timestamp() as "now!", permits.quota_ids as "quota_ids?", permits.expires_at <= clock_timestamp() as has_expired,
+                  permits.send_at < clock_timestamp() - make_interval(secs => $2) as is_suspicious
            from (select) one_row
            left join ops.quota_permits permits on permits.state = 'open' and permits.quota_ids && $1"#,
-        quota_ids
+        quota_ids,
+        SUSPICIOUS_S,
     )
     .fetch_all(connection)
     .await?;
@@ -348,8 +377,9 @@ async fn hold(
             *open += u32::from(permit.quota_ids.as_ref().is_some_and(|ids| ids.contains(quota_id)));
         }
     }
-    let has_expired = open.iter().any(|permit| permit.has_expired.unwrap_or(false));
-    Ok(Held { now, accounts, has_expired })
+    let has_expired = open.iter().any(|permit| permit.has_expired == Some(true));
+    let is_suspicious = open.iter().any(|permit| permit.is_suspicious == Some(true));
+    Ok(Held { now, accounts, has_expired, is_suspicious })
 }
 
 /// Ends an open permit and returns its moment of sending; nothing when it was ended before.

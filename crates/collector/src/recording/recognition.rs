@@ -48,7 +48,7 @@ pub fn recognise(method: &str, url: &Url, ebay_marketplace_id: Option<&str>) -> 
     }
 }
 
-/// Recognises a search terms report by what its document says of itself.
+/// Recognises a report of Brand Analytics by what its document says of itself.
 pub fn recognise_document(body: &[u8]) -> Option<Recognised> {
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
     #[derive(Deserialize)]
@@ -69,10 +69,15 @@ pub fn recognise_document(body: &[u8]) -> Option<Recognised> {
     };
     let Specification { report_type, marketplace_ids } = document.report_specification;
     let [marketplace_id] = &marketplace_ids[..] else { return None };
-    let market = amazon::market_of(marketplace_id).filter(|_| report_type == amazon::request::SEARCH_TERMS_REPORT)?;
+    let resource = match report_type.as_str() {
+        amazon::request::SEARCH_TERMS_REPORT => Resource::SearchTermsReport,
+        amazon::request::SEARCH_QUERY_REPORT => Resource::SearchQueryReport,
+        _ => return None,
+    };
+    let market = amazon::market_of(marketplace_id)?;
     Some(Recognised {
         site: Site { marketplace: Marketplace::Amazon, market: market.to_owned() },
-        resource: Resource::SearchTermsReport,
+        resource,
         keyword_text: None,
         page_number: Some(1),
         listing_ids: Vec::new(),
@@ -275,6 +280,9 @@ mod tests {
             {"reportType": "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT", "marketplaceIds": ["ATVPDKIKX0DER"]}}"#;
         let recognised = recognise_document(body).unwrap();
         assert_eq!((recognised.resource, recognised.site.market.as_str()), (Resource::SearchTermsReport, "US"));
+        let own = br#"{"dataByAsin": [], "reportSpecification":
+            {"reportType": "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT", "marketplaceIds": ["A1F83G8C2ARO7P"]}}"#;
+        assert_eq!(recognise_document(own).unwrap().resource, Resource::SearchQueryReport);
         assert_eq!(recognise_document(b"{}"), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::exit::Ending;
 use crate::roles;
 use crate::session::Session;
 
-/// Plays the roles until SIGINT or SIGTERM, then lets running jobs finish.
+/// Plays the roles until SIGINT or SIGTERM, then lets running jobs finish for a while; a second signal hurries.
 pub async fn run(cli: &Cli, chosen: &[Role]) -> anyhow::Result<Ending> {
     let chosen = if chosen.is_empty() { &Role::ALL } else { chosen };
     let session = Session::open_for_work(cli).await?;
@@ -15,8 +15,19 @@ pub async fn run(cli: &Cli, chosen: &[Role]) -> anyhow::Result<Ending> {
     let names: Vec<String> = chosen.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
     eprintln!("running {}; stop with Ctrl-C or SIGTERM", names.join(", "));
     wait_for_stop().await?;
-    eprintln!("stopping: running jobs finish, waiting ones stay in the queue");
-    running.stop().await;
+    eprintln!("stopping: running jobs may finish, waiting ones stay in the queue; a second signal stops at once");
+    let shutdown = running.shutdown();
+    let stopped = running.stop();
+    tokio::pin!(stopped);
+    tokio::select! {
+        () = &mut stopped => {}
+        signal = wait_for_stop() => {
+            signal?;
+            eprintln!("stopping at once: running jobs go back to the queue");
+            shutdown.stop_at_once();
+            stopped.await;
+        }
+    }
     session.close().await?;
     Ok(Ending::Done)
 }

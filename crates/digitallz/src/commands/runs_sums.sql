@@ -1,5 +1,15 @@
 -- Sums of one crawl run ($1), or of all runs when it is null. Each part reads one table, so that no join multiplies rows.
+-- What was pruned of a run is counted in ops.pruned_counts.
 with
+    pruned as (
+        select coalesce(sum(amount) filter (where counted = 'jobs'), 0)::bigint as job_count,
+               coalesce(sum(amount) filter (where counted = 'jobs' and state = 'done'), 0)::bigint as done_job_count,
+               coalesce(sum(amount) filter (where counted = 'jobs' and state = 'discarded'), 0)::bigint
+                   as discarded_job_count,
+               coalesce(sum(amount) filter (where counted = 'requests'), 0)::bigint as request_count
+        from ops.pruned_counts
+        where $1::uuid is null or crawl_run_id = $1
+    ),
     jobs as (
         select count(*) as job_count,
                count(*) filter (where state = 'done') as done_job_count,
@@ -48,12 +58,15 @@ with
         where $1::uuid is null or crawl_run_id = $1
     )
 select (select count(*) from ops.crawl_runs where $1::uuid is null or crawl_run_id = $1) as "run_count!",
-       job_count as "job_count!", done_job_count as "done_job_count!", dead_job_count as "dead_job_count!",
-       discarded_job_count as "discarded_job_count!", open_job_count as "open_job_count!",
-       dead_letter_count as "dead_letter_count!", request_count as "request_count!",
+       jobs.job_count + pruned.job_count as "job_count!",
+       jobs.done_job_count + pruned.done_job_count as "done_job_count!", dead_job_count as "dead_job_count!",
+       jobs.discarded_job_count + pruned.discarded_job_count as "discarded_job_count!",
+       pruned.job_count as "pruned_job_count!", open_job_count as "open_job_count!",
+       dead_letter_count as "dead_letter_count!",
+       attempts.request_count + pruned.request_count as "request_count!",
        payload_count as "payload_count!", processed_payload_count as "processed_payload_count!",
        quarantined_payload_count as "quarantined_payload_count!", unread_payload_count as "unread_payload_count!",
        quarantined_row_count as "quarantined_row_count!", observation_count as "observation_count!",
        observation_without_payload_count as "observation_without_payload_count!",
        serp_entry_count as "serp_entry_count!"
-from jobs, letters, attempts, payloads, quarantined, observations, entries
+from pruned, jobs, letters, attempts, payloads, quarantined, observations, entries

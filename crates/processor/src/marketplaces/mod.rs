@@ -12,7 +12,7 @@ mod amazon;
 mod ebay;
 mod etsy;
 
-/// Reads a payload. `tracked` is looked at only where an answer is about a whole market.
+/// Reads a payload. `tracked` is looked at only where an answer is about many keywords.
 pub fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
     if !(200..300).contains(&payload.status_code) {
         return Err(ReadError::Status(payload.status_code));
@@ -20,7 +20,7 @@ pub fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, 
     match payload.site.marketplace {
         Marketplace::Amazon => amazon::read(payload, tracked),
         Marketplace::Etsy => etsy::read(payload),
-        Marketplace::Ebay => ebay::read(payload),
+        Marketplace::Ebay => ebay::read(payload, tracked),
     }
 }
 

@@ -37,6 +37,19 @@ pub(super) fn observed(reading: &Reading, keyword_id: i64, metric: Metric) -> Op
     all.find(|one| one.keyword_id == keyword_id && one.metric == metric).map(|one| one.observed.clone())
 }
 
+/// Makes a payload that answers a question about many keywords or a whole market.
+pub(super) fn payload_of_many(marketplace: Marketplace, resource: Resource, body: &str) -> RawPayload {
+    let payload = payload(marketplace, resource, "https://example.com/", body);
+    RawPayload { keyword_id: None, keyword_text: None, ..payload }
+}
+
+/// Returns the value and the unit that a reading gives a metric of a keyword.
+pub(super) fn value(reading: &Reading, keyword_id: i64, metric: Metric) -> Option<(f64, String)> {
+    let mut all = reading.observations.iter();
+    let found = all.find(|one| one.keyword_id == keyword_id && one.metric == metric)?;
+    Some((found.observed.value()?, found.unit.clone()))
+}
+
 /// Tracks keywords with identifiers from 1.
 pub(super) fn tracked(texts: &[&str]) -> TrackedKeywords {
     let keywords = texts.iter().zip(1..);

@@ -10,7 +10,8 @@ use sqlx::PgConnection;
 
 use crate::READER_VERSION;
 use crate::reading::{
-    KeywordObservation, ListingReading, QuarantinedRow, Reading, SerpEntry, TrackedKeyword, TrackedKeywords,
+    CategoryReading, KeywordObservation, ListingReading, QuarantinedRow, Reading, SellerReading, SerpEntry,
+    TrackedKeyword, TrackedKeywords,
 };
 
 /// Tells whether a payload was read before, or quarantined.
@@ -41,6 +42,16 @@ pub(crate) async fn tracked_keywords(
     Ok(keywords.collect())
 }
 
+/// Returns the body of the request that brought a payload.
+pub(crate) async fn request_body(
+    connection: &mut PgConnection,
+    raw_payload_id: i64,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar!("select request_body from raw.payloads where raw_payload_id = $1", raw_payload_id)
+        .fetch_one(connection)
+        .await
+}
+
 /// Stores everything a payload says, unless it was stored before.
 ///
 /// The row of the reading comes first: of two workers with the same payload the second waits there for the first, and
@@ -67,6 +78,12 @@ pub(crate) async fn insert(
             insert_serp_entries(tx, payload, keyword_id, &reading.serp_entries, &listing_ids).await?;
         }
     }
+    if !reading.sellers.is_empty() {
+        insert_seller_observations(tx, payload, &reading.sellers, now).await?;
+    }
+    if let (Some(keyword_id), false) = (payload.keyword_id, reading.categories.is_empty()) {
+        insert_keyword_categories(tx, payload, keyword_id, &reading.categories, now).await?;
+    }
     Ok(())
 }
 
@@ -84,8 +101,8 @@ async fn insert_reading(
 ) -> Result<bool, sqlx::Error> {
     let inserted = sqlx::query!(
         "insert into raw.payload_readings (raw_payload_id, outcome, reader_version, row_count, observation_count,
-             listing_count, serp_entry_count, quarantined_row_count, untracked_row_count, read_at)
-         values ($1, 'processed', $2, $3, $4, $5, $6, $7, $8, $9)
+             listing_count, serp_entry_count, quarantined_row_count, untracked_row_count, missing_row_count, read_at)
+         values ($1, 'processed', $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (raw_payload_id) do nothing",
         raw_payload_id,
         READER_VERSION,
@@ -95,6 +112,7 @@ async fn insert_reading(
         reading.serp_entries.len() as i32,
         reading.quarantined.len() as i32,
         reading.untracked_row_count,
+        reading.missing_row_count,
         now,
     )
     .execute(tx)
@@ -216,6 +234,12 @@ async fn insert_listing_observations(
     let bid_counts: Vec<Option<i64>> = listings.iter().map(|one| one.bid_count).collect();
     let feedback_scores: Vec<Option<i64>> = listings.iter().map(|one| one.seller_feedback_score).collect();
     let promotions: Vec<Option<bool>> = listings.iter().map(|one| one.is_promoted).collect();
+    let sold_counts: Vec<Option<i64>> = listings.iter().map(|one| one.sold_count).collect();
+    let available_counts: Vec<Option<i64>> = listings.iter().map(|one| one.available_count).collect();
+    let watch_counts: Vec<Option<i64>> = listings.iter().map(|one| one.watch_count).collect();
+    let review_counts: Vec<Option<i64>> = listings.iter().map(|one| one.review_count).collect();
+    let recent_review_counts: Vec<Option<i64>> = listings.iter().map(|one| one.recent_review_count).collect();
+    let review_averages: Vec<Option<f64>> = listings.iter().map(|one| one.review_average).collect();
     sqlx::query_file!(
         "src/store/insert_listing_observations.sql",
         payload.raw_payload_id,
@@ -230,6 +254,12 @@ async fn insert_listing_observations(
         &bid_counts as &[Option<i64>],
         &feedback_scores as &[Option<i64>],
         &promotions as &[Option<bool>],
+        &sold_counts as &[Option<i64>],
+        &available_counts as &[Option<i64>],
+        &watch_counts as &[Option<i64>],
+        &review_counts as &[Option<i64>],
+        &recent_review_counts as &[Option<i64>],
+        &review_averages as &[Option<f64>],
     )
     .execute(tx)
     .await?;
@@ -257,6 +287,72 @@ async fn insert_serp_entries(
         &positions,
         &listing_ids,
         &kinds,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_seller_observations(
+    tx: &mut PgConnection,
+    payload: &RawPayload,
+    sellers: &[SellerReading],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let names: Vec<String> = sellers.iter().map(|one| one.seller.clone()).collect();
+    let sold_counts: Vec<Option<i64>> = sellers.iter().map(|one| one.sold_count).collect();
+    let active_listing_counts: Vec<Option<i64>> = sellers.iter().map(|one| one.active_listing_count).collect();
+    let review_counts: Vec<Option<i64>> = sellers.iter().map(|one| one.review_count).collect();
+    let review_averages: Vec<Option<f64>> = sellers.iter().map(|one| one.review_average).collect();
+    let favorite_counts: Vec<Option<i64>> = sellers.iter().map(|one| one.favorite_count).collect();
+    sqlx::query!(
+        "insert into core.seller_observations (raw_payload_id, marketplace, market, observed_at, ingested_at, seller,
+             sold_count, active_listing_count, review_count, review_average, favorite_count)
+         select $1, $2, $3, $4, $5, rows.seller, rows.sold_count, rows.active_listing_count, rows.review_count,
+                rows.review_average, rows.favorite_count
+         from unnest($6::text[], $7::bigint[], $8::bigint[], $9::bigint[], $10::double precision[], $11::bigint[])
+              as rows (seller, sold_count, active_listing_count, review_count, review_average, favorite_count)
+         on conflict (raw_payload_id, seller) do nothing",
+        payload.raw_payload_id,
+        payload.site.marketplace.name(),
+        payload.site.market,
+        payload.fetched_at,
+        now,
+        &names,
+        &sold_counts as &[Option<i64>],
+        &active_listing_counts as &[Option<i64>],
+        &review_counts as &[Option<i64>],
+        &review_averages as &[Option<f64>],
+        &favorite_counts as &[Option<i64>],
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_keyword_categories(
+    tx: &mut PgConnection,
+    payload: &RawPayload,
+    keyword_id: i64,
+    categories: &[CategoryReading],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let relevancy_ranks: Vec<i32> = categories.iter().map(|one| one.relevancy_rank).collect();
+    let category_ids: Vec<String> = categories.iter().map(|one| one.category_id.clone()).collect();
+    let category_names: Vec<Option<String>> = categories.iter().map(|one| one.category_name.clone()).collect();
+    sqlx::query!(
+        "insert into core.keyword_categories (raw_payload_id, keyword_id, observed_at, ingested_at, relevancy_rank,
+             category_id, category_name)
+         select $1, $2, $3, $4, rows.relevancy_rank, rows.category_id, rows.category_name
+         from unnest($5::integer[], $6::text[], $7::text[]) as rows (relevancy_rank, category_id, category_name)
+         on conflict (raw_payload_id, relevancy_rank) do nothing",
+        payload.raw_payload_id,
+        keyword_id,
+        payload.fetched_at,
+        now,
+        &relevancy_ranks,
+        &category_ids,
+        &category_names as &[Option<String>],
     )
     .execute(tx)
     .await?;

@@ -44,7 +44,7 @@ pub fn read(answer: &Answer) -> Result<Vec<(&'static str, Statement)>, AnswerErr
         remaining: u64,
         time_window: u64,
     }
-    if let Some(error) = refusal(answer, |_| None) {
+    if let Some(error) = refusal(answer, None, None) {
         return Err(error);
     }
     if answer.status == 204 {

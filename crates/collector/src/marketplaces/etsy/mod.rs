@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | listing search | `findAllListingsActive`, sorted by score |
 //! | listing batch | `getListingsByListingIds` for the listings of the search, because only this carries their views |
+//! | shop | `getShop` of the shops of the first listings of the search |
+//! | listing reviews | `getReviewsByListing` of the first listings of the search |
 //!
 //! Limits are granted per application and counted over all operations together.
 
@@ -24,14 +26,20 @@ use crate::limits::{Limits, Window};
 use crate::quota::account::Statement;
 use crate::token::IssuedToken;
 
+pub(super) use response::DISPOSITIONS;
+
 /// Address of the API.
 pub const BASE_URL: &str = "https://openapi.etsy.com";
 
 /// Most listings on a page of a search, and in a batch.
 pub const PAGE_SIZE_MAX: u32 = 100;
 
-/// The operations that can be limited.
-pub const OPERATIONS: [&str; 3] = [Limits::ANY, "findAllListingsActive", "getListingsByListingIds"];
+/// The operations that are asked for.
+pub const OPERATIONS: [&str; 4] =
+    ["findAllListingsActive", "getListingsByListingIds", "getShop", "getReviewsByListing"];
+
+/// What can be limited: all operations together.
+pub const SCOPES: [&str; 1] = [Limits::ANY];
 
 pub(crate) const SETTINGS: [&str; 2] = ["DIGITALLZ_ETSY_KEYSTRING", "DIGITALLZ_ETSY_SHARED_SECRET"];
 
@@ -44,12 +52,14 @@ const OFFSET_MAX: u32 = 12_000;
 
 /// Returns cautious limits; the true ones are in every answer.
 pub fn limits() -> Limits {
-    Limits::of(&OPERATIONS).with(Limits::ANY, Window::sliding(5, SECOND)).with(Limits::ANY, Window::sliding(5_000, DAY))
+    Limits::of(&SCOPES)
+        .with(Limits::ANY, Window::sliding(5, SECOND))
+        .with(Limits::ANY, Window::sliding(5_000, DAY))
 }
 
 pub(crate) fn missing_settings(config: &EtsyConfig) -> Vec<&'static str> {
     let [keystring, shared_secret] = SETTINGS;
-    empty_settings(&[(keystring, &config.keystring), (shared_secret, &config.shared_secret)])
+    empty_settings(&[(keystring, config.keystring.expose()), (shared_secret, config.shared_secret.expose())])
 }
 
 /// Etsy as it is asked here.
@@ -72,12 +82,12 @@ impl Adapter for Etsy {
         None
     }
 
-    fn read_token(&self, _answer: &Answer) -> Result<IssuedToken, AnswerError> {
+    fn read_token(&self, _kind: TokenKind, _answer: &Answer) -> Result<IssuedToken, AnswerError> {
         Err(AnswerError::Misconfigured("etsy issues no tokens for public data".to_owned()))
     }
 
     fn found_nothing(&self, question: &Question, answer: &Answer) -> bool {
-        question.job.resource == Resource::ListingSearch && response::result_count(answer) == Some(0)
+        question.job.resource == Resource::ListingSearch && response::found_nothing(answer)
     }
 
     fn authorize(&self, request: Request, _token: &Secret) -> Request {

@@ -1,4 +1,4 @@
-//! Questions to Etsy: a search by keyword, then its listings by their ids.
+//! Questions to Etsy: a search by keyword, then its listings, their shops and their reviews by their ids.
 
 use digitallz_common::marketplace::Resource;
 
@@ -12,13 +12,22 @@ pub const SEARCH_PATH: &str = "/v3/application/listings/active";
 /// Path of the batch.
 pub const BATCH_PATH: &str = "/v3/application/listings/batch";
 
+const SHOPS_PATH: &str = "/v3/application/shops";
+const LISTINGS_PATH: &str = "/v3/application/listings";
 const IDS_PREFIX: &str = "ids:";
+const SHOP_PREFIX: &str = "shop:";
+const LISTING_PREFIX: &str = "listing:";
+
+/// Most reviews on a page, by contract.
+const REVIEWS_MAX: u32 = 100;
 
 impl Etsy {
     pub(super) fn make_request(&self, question: &Question) -> Result<Request, QuestionError> {
         match question.job.resource {
             Resource::ListingSearch => self.search(question),
             Resource::ListingBatch => self.batch(question),
+            Resource::Shop => self.shop(question),
+            Resource::ListingReviews => self.reviews(question),
             other => Err(QuestionError::NotOffered(other)),
         }
     }
@@ -50,6 +59,44 @@ impl Etsy {
         url.query_pairs_mut().append_pair("listing_ids", ids);
         Ok(Request::get("getListingsByListingIds", url))
     }
+
+    fn shop(&self, question: &Question) -> Result<Request, QuestionError> {
+        let shop_id = id(question, SHOP_PREFIX)?;
+        Ok(Request::get("getShop", address(&self.config.base_url, &format!("{SHOPS_PATH}/{shop_id}"))))
+    }
+
+    fn reviews(&self, question: &Question) -> Result<Request, QuestionError> {
+        let listing_id = id(question, LISTING_PREFIX)?;
+        let mut url = address(&self.config.base_url, &format!("{LISTINGS_PATH}/{listing_id}/reviews"));
+        url.query_pairs_mut().append_pair("limit", &REVIEWS_MAX.to_string());
+        Ok(Request::get("getReviewsByListing", url))
+    }
+}
+
+/// Names the operation that answers a resource.
+pub(super) fn operation(resource: Resource) -> &'static str {
+    match resource {
+        Resource::ListingBatch => "getListingsByListingIds",
+        Resource::Shop => "getShop",
+        Resource::ListingReviews => "getReviewsByListing",
+        _ => "findAllListingsActive",
+    }
+}
+
+/// Writes a shop as the cursor of a question for it.
+pub(super) fn shop_cursor(shop_id: u64) -> String {
+    format!("{SHOP_PREFIX}{shop_id}")
+}
+
+/// Writes a listing as the cursor of a question for its reviews.
+pub(super) fn listing_cursor(listing_id: u64) -> String {
+    format!("{LISTING_PREFIX}{listing_id}")
+}
+
+fn id(question: &Question, prefix: &str) -> Result<u64, QuestionError> {
+    let cursor = question.cursor.as_deref().unwrap_or_default();
+    let id = cursor.strip_prefix(prefix).and_then(|id| id.parse().ok()).filter(|id| *id > 0);
+    id.ok_or_else(|| QuestionError::Cursor(cursor.to_owned()))
 }
 
 /// Writes listing ids as the cursor of a batch.
@@ -113,5 +160,26 @@ pub(super) mod tests {
             assert!(etsy().make_request(&question(Resource::ListingBatch, Some(&cursor))).is_err(), "{cursor}");
         }
         assert!(etsy().make_request(&question(Resource::ListingBatch, None)).is_err());
+    }
+
+    #[test]
+    fn shops_and_reviews_are_asked_one_by_one() {
+        let shop = etsy().make_request(&question(Resource::Shop, Some(&shop_cursor(7)))).unwrap();
+        assert_eq!(shop.url.as_str(), "https://openapi.etsy.com/v3/application/shops/7");
+        let reviews = etsy().make_request(&question(Resource::ListingReviews, Some(&listing_cursor(11)))).unwrap();
+        assert_eq!(reviews.url.as_str(), "https://openapi.etsy.com/v3/application/listings/11/reviews?limit=100");
+        for cursor in [None, Some("shop:0"), Some("shop:x"), Some("listing:7")] {
+            assert!(etsy().make_request(&question(Resource::Shop, cursor)).is_err(), "{cursor:?}");
+        }
+        for resource in Marketplace::Etsy.resources() {
+            let cursor = match resource {
+                Resource::ListingSearch => None,
+                Resource::ListingBatch => Some("ids:1"),
+                Resource::Shop => Some("shop:1"),
+                _ => Some("listing:1"),
+            };
+            let request = etsy().make_request(&question(resource, cursor)).unwrap();
+            assert_eq!(request.operation, operation(resource));
+        }
     }
 }

@@ -50,6 +50,7 @@ pub(super) struct SalesRank {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReportSpecification {
+    pub(super) report_type: Option<String>,
     pub(super) report_options: ReportOptions,
     pub(super) data_start_time: String,
     pub(super) data_end_time: String,
@@ -82,4 +83,196 @@ pub(super) struct SearchTermRow<'a> {
 pub(super) struct SearchTermOnly<'a> {
     #[serde(borrow)]
     pub(super) search_term: Cow<'a, str>,
+}
+
+/// `SearchQueryPerformanceData`: one of the user's own listings under one search term.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SearchQueryRow {
+    pub(super) start_date: String,
+    pub(super) search_query_data: SearchQueryData,
+    pub(super) impression_data: ImpressionData,
+    pub(super) click_data: ClickData,
+    pub(super) cart_add_data: CartAddData,
+    pub(super) purchase_data: PurchaseData,
+}
+
+/// `SearchQueryData`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SearchQueryData {
+    pub(super) search_query: String,
+    pub(super) search_query_volume: u64,
+}
+
+/// `SearchQueryPerformanceImpressionData`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ImpressionData {
+    pub(super) total_query_impression_count: u64,
+}
+
+/// `SearchQueryPerformanceClickData`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClickData {
+    pub(super) total_click_count: u64,
+    pub(super) total_median_click_price: Option<CurrencyAmount>,
+}
+
+/// `SearchQueryPerformanceCartAddData`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CartAddData {
+    pub(super) total_cart_add_count: u64,
+}
+
+/// `SearchQueryPerformancePurchaseData`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PurchaseData {
+    pub(super) total_purchase_count: u64,
+}
+
+/// What is left of a row that breaks the contract elsewhere.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SearchQueryOnly {
+    pub(super) search_query_data: SearchQueryNameOnly,
+}
+
+/// The search term alone.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SearchQueryNameOnly {
+    pub(super) search_query: String,
+}
+
+/// `CurrencyAmount` of reports, `MoneyType` of Product Pricing.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CurrencyAmount {
+    pub(super) amount: serde_json::Number,
+    pub(super) currency_code: String,
+}
+
+/// `CompetitiveSummaryBatchResponse`.
+#[derive(Deserialize)]
+pub(super) struct CompetitiveSummaryBatchResponse<'a> {
+    #[serde(borrow)]
+    pub(super) responses: Vec<&'a RawValue>,
+}
+
+/// `CompetitiveSummaryResponse`.
+#[derive(Deserialize)]
+pub(super) struct CompetitiveSummaryResponse {
+    pub(super) status: HttpStatusLine,
+    pub(super) body: CompetitiveSummaryResponseBody,
+}
+
+/// `HttpStatusLine` of one request of a batch.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HttpStatusLine {
+    pub(super) status_code: Option<u16>,
+    pub(super) reason_phrase: Option<String>,
+}
+
+/// `CompetitiveSummaryResponseBody`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CompetitiveSummaryResponseBody {
+    pub(super) asin: String,
+    pub(super) featured_buying_options: Option<Vec<FeaturedBuyingOption>>,
+    pub(super) lowest_priced_offers: Option<Vec<LowestPricedOffer>>,
+}
+
+/// `FeaturedBuyingOption`: the offer behind the button of the page, which may differ by region and membership.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FeaturedBuyingOption {
+    pub(super) segmented_featured_offers: Vec<Offer>,
+}
+
+/// `LowestPricedOffer`: the offers of one condition.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LowestPricedOffer {
+    pub(super) lowest_priced_offers_input: LowestPricedOffersInput,
+    pub(super) offers: Vec<Offer>,
+}
+
+/// `LowestPricedOffersInput`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LowestPricedOffersInput {
+    pub(super) item_condition: String,
+}
+
+/// `Offer`, `SegmentedFeaturedOffer`. Who sells is not read.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Offer {
+    pub(super) listing_price: CurrencyAmount,
+    pub(super) featured_offer_segments: Option<Vec<FeaturedOfferSegment>>,
+}
+
+/// `FeaturedOfferSegment`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct FeaturedOfferSegment {
+    pub(super) segment_details: Option<SegmentDetails>,
+}
+
+/// `SegmentDetails`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SegmentDetails {
+    pub(super) glance_view_weight_percentage: Option<f64>,
+}
+
+/// `RankedTargetResponse` (v4) and `RankedTargetWithThemedBidsResponse` (v5) of Amazon Ads.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RankedTargets<'a> {
+    #[serde(borrow)]
+    pub(super) keyword_target_list: Vec<&'a RawValue>,
+}
+
+/// `RecKeywordTarget`, `RankedTargetWithThemedBids`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RankedTarget {
+    pub(super) keyword: String,
+    pub(super) bid_info: Option<Vec<BidInfo>>,
+}
+
+/// `KeywordBidInfo`, `ThemedBid`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BidInfo {
+    pub(super) match_type: Option<String>,
+    pub(super) theme: Option<String>,
+    pub(super) suggested_bid: Option<BidSuggestion>,
+}
+
+/// `BidSuggestion`, `BidValues`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BidSuggestion {
+    pub(super) range_start: Option<serde_json::Number>,
+    pub(super) suggested: Option<serde_json::Number>,
+    pub(super) range_end: Option<serde_json::Number>,
+}
+
+/// The keywords of a question for bids.
+#[derive(Deserialize)]
+pub(super) struct BidQuestion {
+    pub(super) targets: Vec<BidQuestionTarget>,
+}
+
+/// `KeywordTarget` of the question.
+#[derive(Deserialize)]
+pub(super) struct BidQuestionTarget {
+    pub(super) keyword: String,
 }

@@ -73,10 +73,10 @@ impl<'de, TakeUp: FnMut(&RawValue) -> Result<(), String>> Visitor<'de> for Docum
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "reportSpecification" => head.specification = Some(map.next_value()?),
-                "dataByDepartmentAndSearchTerm" if head.has_rows => {
-                    return Err(Map::Error::duplicate_field("dataByDepartmentAndSearchTerm"));
+                "dataByDepartmentAndSearchTerm" | "dataByAsin" if head.has_rows => {
+                    return Err(Map::Error::custom("the rows stand there twice"));
                 }
-                "dataByDepartmentAndSearchTerm" => {
+                "dataByDepartmentAndSearchTerm" | "dataByAsin" => {
                     map.next_value_seed(RowsSeed(&mut self.0))?;
                     head.has_rows = true;
                 }

@@ -10,14 +10,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use digitallz_common::observation::{Metric, Observed, Period};
 use digitallz_common::raw_payload::RawPayload;
-use digitallz_common::week;
 use serde_json::value::RawValue;
 
 use super::payload::{SearchTermOnly, SearchTermRow};
+use super::report_head::{self, Contents};
 use super::report_stream::stream;
 use crate::reading::{KeywordObservation, Problem, QuarantinedRow, ReadError, Reading, TrackedKeywords};
 use crate::{rows, words};
 
+const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
+const ROWS: &str = "/dataByDepartmentAndSearchTerm";
+const RANK: Metric = Metric::SearchFrequencyRank;
 /// Rows that may be set aside; more of them mean that the report has another shape than the contract says.
 const MAX_QUARANTINED_ROWS: usize = 1_000;
 /// Largest rank that is believed; reports hold some million search terms.
@@ -30,54 +33,11 @@ pub(super) fn search_terms_report(payload: &RawPayload, tracked: &TrackedKeyword
     let mut rows = Rows::new(tracked);
     let head = stream(&payload.body, |raw_row| rows.take_up(raw_row))?;
 
-    if head.processing_status.as_deref() == Some("CANCELLED") {
-        let period = week_of(head.data_start_time.as_deref(), head.data_end_time.as_deref(), "")?;
-        return Ok(reading_of_no_data(tracked, period, "the report was cancelled: no data for the period"));
+    match report_head::contents(head, REPORT_TYPE, ROWS)? {
+        Contents::Rows(period) if rows.row_count > 0 => Ok(rows.into_reading(period)),
+        Contents::Rows(period) => Ok(report_head::no_data(tracked, RANK, period, "the report has no rows")),
+        Contents::NoData(period, reason) => Ok(report_head::no_data(tracked, RANK, period, reason)),
     }
-    if let Some(details) = head.error_details {
-        let text = format!("the report failed: {}", rows::cut(details.get(), 500));
-        return Err(Problem::at("/errorDetails", text).into());
-    }
-    if let Some(status) = head.processing_status {
-        return Err(Problem::at("/processingStatus", format!("{status:?} is not the end of a report")).into());
-    }
-    let Some(specification) = head.specification else {
-        return Err(Problem::at("/reportSpecification", "absent").into());
-    };
-    if !head.has_rows {
-        return Err(Problem::at("/dataByDepartmentAndSearchTerm", "absent").into());
-    }
-    if specification.report_options.report_period != "WEEK" {
-        let text = format!("{:?} is not WEEK", specification.report_options.report_period);
-        return Err(Problem::at("/reportSpecification/reportOptions/reportPeriod", text).into());
-    }
-    let (start, end) = (&specification.data_start_time, &specification.data_end_time);
-    let period = week_of(Some(start), Some(end), "/reportSpecification")?;
-    if rows.row_count == 0 {
-        return Ok(reading_of_no_data(tracked, period, "the report has no rows"));
-    }
-    Ok(rows.into_reading(period))
-}
-
-/// Reads a span of dates that must be a week from Sunday to Saturday; what time follows the dates does not matter.
-fn week_of(start: Option<&str>, end: Option<&str>, json_pointer: &str) -> Result<Period, Problem> {
-    let start_date = rows::date(start.unwrap_or_default(), &format!("{json_pointer}/dataStartTime"))?;
-    let end_date = rows::date(end.unwrap_or_default(), &format!("{json_pointer}/dataEndTime"))?;
-    if week::week_start(start_date) != start_date || week::week_end(start_date) != end_date {
-        let text = format!("{start_date} to {end_date} is not a week from Sunday to Saturday");
-        return Err(Problem::at(format!("{json_pointer}/dataStartTime"), text));
-    }
-    Ok(Period::Week(start_date))
-}
-
-/// An empty period says nothing of any keyword: that is not the same as being beyond the end of a list.
-fn reading_of_no_data(tracked: &TrackedKeywords, period: Period, reason: &'static str) -> Reading {
-    let active = tracked.sorted().into_iter().filter(|keyword| keyword.is_active);
-    let observations = active.map(|keyword| {
-        let observed = Observed::Unavailable(reason);
-        KeywordObservation::new(keyword.keyword_id, Metric::SearchFrequencyRank, observed, period)
-    });
-    Reading { observations: observations.collect(), ..Reading::default() }
 }
 
 /// What is kept of the rows: of tracked keywords everything, of the rest their number.
@@ -169,7 +129,7 @@ impl<'keywords> Rows<'keywords> {
                 first.json_pointer, first.reason
             ));
         }
-        let json_pointer = format!("/dataByDepartmentAndSearchTerm/{index}");
+        let json_pointer = format!("{ROWS}/{index}");
         self.quarantined.push(rows::quarantined(json_pointer, problem, raw_row));
         if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
             let keyword_id = self.keyword_id(&row.search_term);

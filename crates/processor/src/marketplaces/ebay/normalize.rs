@@ -3,9 +3,8 @@
 use chrono::{DateTime, Utc};
 use digitallz_common::observation::{Metric, Observed};
 use digitallz_common::raw_payload::RawPayload;
-use rust_decimal::Decimal;
 
-use super::payload::{ConvertedAmount, ItemSummary, SearchPagedCollection};
+use super::payload::{ConvertedAmount, ItemSummary, SearchPagedCollection, Seller};
 use crate::entries::{Asked, Entries, Observations, query_parameter};
 use crate::reading::{ListingReading, Price, Problem, ReadError, Reading};
 use crate::rows;
@@ -68,10 +67,7 @@ fn listing(item: ItemSummary) -> Result<ListingReading, Problem> {
         _ => None,
     };
     let bid_count = rows::count(item.bid_count.unwrap_or(0), "/bidCount")?;
-    let feedback_score = item.seller.as_ref().and_then(|seller| seller.feedback_score);
-    if let Some(score) = feedback_score.filter(|score| score.unsigned_abs() > MAX_FEEDBACK_SCORE) {
-        return Err(Problem::at("/seller/feedbackScore", format!("{score} is not a feedback score")));
-    }
+    let feedback_score = feedback_score(item.seller.as_ref())?;
     let listed_at = match (&item.item_origin_date, &item.item_creation_date) {
         (Some(origin), _) => Some(moment(origin, "/itemOriginDate")?),
         (None, Some(creation)) => Some(moment(creation, "/itemCreationDate")?),
@@ -91,18 +87,20 @@ fn listing(item: ItemSummary) -> Result<ListingReading, Problem> {
     })
 }
 
-fn price(amount: &ConvertedAmount, json_pointer: &str) -> Result<Price, Problem> {
-    let is_plain = amount.value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let value = Decimal::from_str_exact(&amount.value).ok();
-    let value = value.filter(|value| is_plain && *value <= Decimal::from(rows::MAX_COUNT));
-    let Some(value) = value else {
-        let text = format!("{:?} is not an amount", rows::cut(&amount.value, 40));
-        return Err(Problem::at(format!("{json_pointer}/value"), text));
-    };
+pub(super) fn feedback_score(seller: Option<&Seller>) -> Result<Option<i64>, Problem> {
+    let feedback_score = seller.and_then(|seller| seller.feedback_score);
+    if let Some(score) = feedback_score.filter(|score| score.unsigned_abs() > MAX_FEEDBACK_SCORE) {
+        return Err(Problem::at("/seller/feedbackScore", format!("{score} is not a feedback score")));
+    }
+    Ok(feedback_score)
+}
+
+pub(super) fn price(amount: &ConvertedAmount, json_pointer: &str) -> Result<Price, Problem> {
+    let value = rows::amount(&amount.value, &format!("{json_pointer}/value"))?;
     Ok(Price { amount: value, currency: rows::currency(&amount.currency, &format!("{json_pointer}/currency"))? })
 }
 
-fn moment(text: &str, json_pointer: &str) -> Result<DateTime<Utc>, Problem> {
+pub(super) fn moment(text: &str, json_pointer: &str) -> Result<DateTime<Utc>, Problem> {
     rows::date(text, json_pointer)?;
     let moment = DateTime::parse_from_rfc3339(text).map_err(|_| Problem::at(json_pointer, "not a time"))?;
     Ok(moment.with_timezone(&Utc))

@@ -48,3 +48,128 @@ pub(super) struct ConvertedAmount {
     pub(super) value: String,
     pub(super) currency: String,
 }
+
+/// `Items`; `warnings` name the items that are gone.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Items<'a> {
+    #[serde(borrow)]
+    pub(super) items: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    pub(super) warnings: Option<Vec<&'a RawValue>>,
+}
+
+/// `CoreItem`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Item {
+    pub(super) item_id: String,
+    pub(super) title: Option<String>,
+    pub(super) seller: Option<Seller>,
+    pub(super) price: Option<ConvertedAmount>,
+    pub(super) current_bid_price: Option<ConvertedAmount>,
+    pub(super) bid_count: Option<u64>,
+    pub(super) buying_options: Option<Vec<String>>,
+    pub(super) item_web_url: Option<String>,
+    pub(super) item_origin_date: Option<String>,
+    pub(super) item_creation_date: Option<String>,
+    pub(super) watch_count: Option<u64>,
+    pub(super) estimated_availabilities: Option<Vec<EstimatedAvailability>>,
+    pub(super) primary_product_review_rating: Option<ReviewRating>,
+}
+
+/// `EstimatedAvailability`: the same item by each way of delivery.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EstimatedAvailability {
+    pub(super) estimated_available_quantity: Option<u64>,
+    pub(super) estimated_sold_quantity: Option<u64>,
+}
+
+/// `ReviewRating`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReviewRating {
+    pub(super) review_count: Option<u64>,
+}
+
+/// `CategorySuggestionResponse`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CategorySuggestionResponse<'a> {
+    #[serde(borrow)]
+    pub(super) category_suggestions: Vec<&'a RawValue>,
+}
+
+/// `CategorySuggestion`.
+#[derive(Deserialize)]
+pub(super) struct CategorySuggestion {
+    pub(super) category: Category,
+}
+
+/// `Category`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Category {
+    pub(super) category_id: String,
+    pub(super) category_name: Option<String>,
+}
+
+/// `SalesHistoryPagedCollection`; without results it has no `itemSales`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SalesHistoryPagedCollection<'a> {
+    pub(super) total: u64,
+    pub(super) offset: Option<u64>,
+    #[serde(borrow)]
+    pub(super) item_sales: Option<Vec<&'a RawValue>>,
+}
+
+/// `ItemSales`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ItemSales {
+    pub(super) item_id: String,
+    pub(super) total_sold_quantity: Option<u64>,
+    pub(super) last_sold_price: Option<ConvertedAmount>,
+}
+
+/// `TargetedBidsPagedCollection`; where nothing is suggested it may have no `suggestedBids`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TargetedBidsPagedCollection<'a> {
+    #[serde(borrow)]
+    pub(super) suggested_bids: Option<Vec<&'a RawValue>>,
+}
+
+/// `SuggestedBids`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SuggestedBid {
+    pub(super) keyword_text: String,
+    pub(super) match_type: Option<String>,
+    pub(super) proposed_bid: Option<ProposedBid>,
+}
+
+/// `ProposedBid`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProposedBid {
+    pub(super) currency: String,
+    pub(super) value: String,
+    pub(super) range_start: Option<String>,
+    pub(super) range_end: Option<String>,
+}
+
+/// `TargetedBidRequest`.
+#[derive(Deserialize)]
+pub(super) struct TargetedBidRequest {
+    pub(super) keywords: Vec<KeywordRequest>,
+}
+
+/// `KeywordRequest`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeywordRequest {
+    pub(super) keyword_text: String,
+}

@@ -85,7 +85,7 @@ fn normalize(listing: ShopListing, fetched_at: DateTime<Utc>) -> Result<ListingR
     })
 }
 
-fn moment(seconds: i64, json_pointer: &str) -> Result<DateTime<Utc>, Problem> {
+pub(super) fn moment(seconds: i64, json_pointer: &str) -> Result<DateTime<Utc>, Problem> {
     Some(seconds)
         .filter(|seconds| (MIN_TIMESTAMP..MAX_TIMESTAMP).contains(seconds))
         .and_then(|seconds| DateTime::from_timestamp(seconds, 0))

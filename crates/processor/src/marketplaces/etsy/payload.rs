@@ -33,3 +33,31 @@ pub(super) struct Money {
     pub(super) divisor: u64,
     pub(super) currency_code: String,
 }
+
+/// `Shop`; its texts and its owner are not read.
+#[derive(Deserialize)]
+pub(super) struct Shop {
+    pub(super) shop_id: u64,
+    pub(super) transaction_sold_count: Option<u64>,
+    pub(super) listing_active_count: Option<u64>,
+    pub(super) review_count: Option<u64>,
+    pub(super) review_average: Option<f64>,
+    pub(super) num_favorers: Option<u64>,
+}
+
+/// `ListingReviews`.
+#[derive(Deserialize)]
+pub(super) struct ListingReviews<'a> {
+    pub(super) count: u64,
+    #[serde(borrow)]
+    pub(super) results: Vec<&'a RawValue>,
+}
+
+/// `ListingReview`; what people wrote is not read.
+#[derive(Deserialize)]
+pub(super) struct ListingReview {
+    pub(super) listing_id: Option<u64>,
+    pub(super) rating: Option<u64>,
+    pub(super) create_timestamp: Option<i64>,
+    pub(super) created_timestamp: Option<i64>,
+}

@@ -1,0 +1,40 @@
+//! eBay's categories in our words.
+
+use digitallz_common::raw_payload::RawPayload;
+
+use super::payload::{CategorySuggestion, CategorySuggestionResponse};
+use crate::entries::Asked;
+use crate::reading::{CategoryReading, Problem, ReadError, Reading};
+use crate::rows;
+
+/// Categories that are kept; eBay suggests about a dozen.
+const MAX_CATEGORIES: usize = 100;
+
+/// Reads an answer of `getCategorySuggestions`: the first category is the most relevant. No content means that eBay
+/// suggests none.
+pub(super) fn category_suggestions(payload: &RawPayload) -> Result<Reading, ReadError> {
+    Asked::of(payload)?;
+    if payload.status_code == 204 && payload.body.is_empty() {
+        return Ok(Reading::default());
+    }
+    let answer: CategorySuggestionResponse = rows::frame(&payload.body)?;
+    let mut reading = Reading { row_count: answer.category_suggestions.len() as i32, ..Reading::default() };
+    for (index, raw_row) in answer.category_suggestions.iter().take(MAX_CATEGORIES).enumerate() {
+        match rows::row(raw_row).and_then(|row| category(row, index as i32 + 1)) {
+            Ok(category) => reading.categories.push(category),
+            Err(problem) => {
+                let json_pointer = format!("/categorySuggestions/{index}");
+                reading.quarantined.push(rows::quarantined(json_pointer, &problem, raw_row));
+            }
+        }
+    }
+    Ok(reading)
+}
+
+fn category(row: CategorySuggestion, relevancy_rank: i32) -> Result<CategoryReading, Problem> {
+    Ok(CategoryReading {
+        relevancy_rank,
+        category_id: rows::identifier(&row.category.category_id, "/category/categoryId")?,
+        category_name: rows::text(row.category.category_name.as_deref()),
+    })
+}
