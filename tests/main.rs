@@ -13,6 +13,7 @@ mod harness;
 mod killed;
 mod operations;
 mod pipeline;
+mod plans;
 mod postgres;
 mod queue;
 mod quotas;

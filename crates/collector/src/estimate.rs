@@ -97,9 +97,9 @@ impl Load {
         f64::from(requests) <= most
     }
 
-    /// Returns how long all takes, if nobody else asks: the runs under way first, then the demands.
-    pub fn time(&self) -> Duration {
-        if self.most == 0 { Duration::ZERO } else { self.outlook.time_for(self.most.saturating_add(self.committed)) }
+    /// Returns how long so many requests take, after those of the runs under way, if nobody else asks.
+    pub fn time_for(&self, requests: u32) -> Duration {
+        if requests == 0 { Duration::ZERO } else { self.outlook.time_for(requests.saturating_add(self.committed)) }
     }
 
     /// Tells whether the demands exceed what is left.
