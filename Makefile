@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-quota chaos check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-quota bench-stream chaos check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -21,7 +21,13 @@ test: packages
 
 ## Eight collector processes against limits of every kind, 10 minutes undisturbed and 10 with kills (BENCH_SECONDS).
 bench-quota: packages
-	cargo bench --locked --profile demo -p digitallz --bench quota
+	cargo build --locked --profile demo -p digitallz
+	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench quota
+
+## Measure the memory that a report document of 3 GB needs; DIGITALLZ_BENCH_DOCUMENT_BYTES changes its size.
+bench-stream: packages
+	cargo build --locked --profile demo -p digitallz
+	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench stream
 
 ## Kill workers and crash Postgres during a crawl of 5,000 jobs; DIGITALLZ_CHAOS_SEED, _JOBS and _KILLS change it.
 chaos: packages

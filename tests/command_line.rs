@@ -81,6 +81,7 @@ fn a_malformed_setting_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_credential_is_one_clear_error_with_the_next_step() {
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let output = command(&["crawl", "now", "--marketplace", "etsy", "--keyword", "lamp", "--wait"])
         .env("DATABASE_URL", database.url.expose())
         .output()
@@ -111,6 +112,7 @@ fn secrets_are_read_from_files_and_never_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn data_commands_print_json_on_request() {
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let url = database.url.expose().to_owned();
     let run = |arguments: &[&str]| {
         let output = command(arguments).env("DATABASE_URL", &url).output().unwrap();
@@ -149,6 +151,7 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
     let file = scratch("sandbox").join("sandbox.env");
     std::fs::write(&file, settings.join("\n")).unwrap();
     let database = TestDatabase::new().await;
+    database.acknowledge_terms().await;
     let output = command(&[
         "--json",
         "--env-file",
@@ -178,7 +181,9 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
 
 #[test]
 fn the_help_is_as_documented() {
-    for arguments in [vec!["--help"], vec!["crawl", "now", "--help"], vec!["jobs", "--help"]] {
+    for arguments in
+        [vec!["--help"], vec!["crawl", "now", "--help"], vec!["jobs", "--help"], vec!["schedules", "--help"]]
+    {
         let output = digitallz(&arguments);
         assert!(output.status.success());
         insta::assert_snapshot!(arguments.join("_").replace("--", ""), stdout(&output));

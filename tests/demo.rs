@@ -50,8 +50,13 @@ fn it_never_drops_what_a_user_made() {
     assert!(digitallz(&["--data-dir", data_dir, "migrate"]).status.success());
     let first = digitallz(&demo);
     assert!(first.status.success(), "{}", stderr(&first));
+    // The demo acknowledged the terms of its own pretend marketplaces; that ends where a user's work begins.
+    assert!(stderr(&first).contains("acknowledges the terms of its own pretend marketplaces"), "{}", stderr(&first));
+    let acknowledged = || stdout(&digitallz(&["--data-dir", data_dir, "sources", "list"])).matches("by demo").count();
+    assert_eq!(acknowledged(), 3);
     let imported = digitallz(&import);
     assert!(stderr(&imported).contains("note: this database holds demo data"), "{}", stderr(&imported));
+    assert_eq!(acknowledged(), 0);
     let second = digitallz(&demo);
     assert!(
         second.status.success() && stderr(&second).contains("it is kept as digitallz_kept_"),

@@ -180,7 +180,8 @@ async fn a_fatal_report_is_buried_with_its_detail() {
 async fn a_token_that_expired_is_renewed() {
     let outcome = crawl_under(Marketplace::Ebay, Some("itemSummarySearch"), Some(1), Fault::Unauthorized).await;
     assert_eq!(outcome.app.dead_letters().await, Vec::<String>::new());
-    assert_eq!(outcome.app.sandbox.request_counts()["ebay.oauthToken"], 2);
+    // Two for the search, and the one of the details.
+    assert_eq!(outcome.app.sandbox.request_counts()["ebay.oauthToken"], 3);
 }
 
 #[tokio::test]

@@ -125,7 +125,9 @@ async fn a_cancelled_run_asks_no_more_and_its_accounts_close() {
     let asked = app.sandbox.request_counts()["etsy.findAllListingsActive"];
     assert!(asked <= 20, "{asked} of 30 keywords were asked for");
     assert_eq!(
-        app.database.texts("select actor || ' ' || action || ' ' || subject from ops.audit_events").await,
+        app.database
+            .texts("select actor || ' ' || action || ' ' || subject from ops.audit_events where actor <> 'test'")
+            .await,
         [format!("maria cancel_run {run}")]
     );
 
@@ -168,8 +170,8 @@ async fn pruning_forgets_tries_and_jobs_but_no_sum() {
     dead_jobs(&app.database, 0..2, "gone").await;
     app.database
         .execute(&format!(
-            "insert into ops.quota_permits (marketplace, operation, quota_ids, crawl_run_id, state, granted_at, send_at, expires_at, settled_at)
-             select 'etsy', 'findAllListingsActive', '{{1}}', '{crawl_run_id}', 'spent', now(), now(), now(), now() - interval '99 days'
+            "insert into ops.quota_permits (marketplace, operation, quota_ids, crawl_run_id, holder, state, granted_at, send_at, expires_at, settled_at)
+             select 'etsy', 'findAllListingsActive', '{{1}}', '{crawl_run_id}', 1, 'spent', now(), now(), now(), now() - interval '99 days'
              from generate_series(1, 5)"
         ))
         .await;

@@ -24,11 +24,12 @@ async fn a_crawl_run_of_each_marketplace_is_collected_and_read_and_its_accounts_
             (0, 0, 0),
             "{marketplace}"
         );
-        // Amazon: three searches and one report. Etsy: three searches and the views of each. eBay: three searches.
+        // Amazon: three searches and one report. Etsy: three searches and the views of each. eBay: three searches and the
+        // items of each.
         let expected_payloads = match marketplace {
             Marketplace::Amazon => 4,
             Marketplace::Etsy => 6,
-            Marketplace::Ebay => 3,
+            Marketplace::Ebay => 6,
         };
         assert_eq!(sums.payload_count, expected_payloads, "{marketplace}");
         assert!(sums.observation_count >= 3 * 5, "{marketplace}: {sums:?}");
@@ -132,7 +133,7 @@ async fn secrets_reach_neither_the_database_nor_the_queue() {
         .filter(|(name, _)| name.contains("SECRET") || name.contains("REFRESH_TOKEN") || name.contains("KEYSTRING"))
         .map(|(_, secret)| secret.expose().to_owned())
         .collect();
-    assert_eq!(secrets.len(), 5);
+    assert_eq!(secrets.len(), 7);
     let everything = app
         .database
         .texts(

@@ -21,9 +21,6 @@ impl World {
     async fn start(settings: &[(&'static str, &str)]) -> World {
         let mut app = TestApp::start_with(SandboxConfig { limit_factor: 1e6, ..SandboxConfig::default() }).await;
         app.environment = app.environment.with(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
-        app.database
-            .execute("update ops.source_policies set terms_version = '9999', acknowledged_by = 'test', acknowledged_at = now()")
-            .await;
         let world = World { app, directory: scratch("plans") };
         world.write_settings();
         world
@@ -84,7 +81,10 @@ impl World {
                  group by operation",
             )
             .await;
-        rows.iter().map(|row| row.split_once(' ').unwrap()).map(|(name, n)| (name.to_owned(), n.parse().unwrap())).collect()
+        rows.iter()
+            .map(|row| row.split_once(' ').unwrap())
+            .map(|(name, n)| (name.to_owned(), n.parse().unwrap()))
+            .collect()
     }
 }
 
@@ -183,7 +183,8 @@ async fn selectors_choose_what_they_say() {
     assert_eq!(texts(&world.plan(&[]).0).len(), 8);
     assert_eq!(texts(&world.plan(&["--marketplace", "ebay", "--market", "DE"]).0).len(), 0);
 
-    let output = world.run(&["keywords", "tag", "core", "--keyword", &all[0], "--keyword", &all[1], "--marketplace", "ebay"]);
+    let output =
+        world.run(&["keywords", "tag", "core", "--keyword", &all[0], "--keyword", &all[1], "--marketplace", "ebay"]);
     assert!(stdout(&output).starts_with("2 keywords changed"), "{}", stderr(&output));
     assert_eq!(texts(&world.plan(&["--tag", "core"]).0), all[..2]);
     assert_eq!(texts(&world.plan(&["--tag", "core", "--keyword", &all[1]]).0), all[1..2]);
@@ -215,7 +216,10 @@ async fn selectors_choose_what_they_say() {
         share: None,
         fault: Fault::Unauthorized,
     });
-    let run = world.app.crawl(Marketplace::Ebay, &[entry(Marketplace::Ebay, &all[3]), entry(Marketplace::Ebay, &all[4])]).await;
+    let run = world
+        .app
+        .crawl(Marketplace::Ebay, &[entry(Marketplace::Ebay, &all[3]), entry(Marketplace::Ebay, &all[4])])
+        .await;
     world.app.work_until_idle().await;
     assert_eq!(texts(&world.plan(&["--run", &run.to_string(), "--failed-only"]).0), all[4..5]);
     assert_eq!(texts(&world.plan(&["--failed-since", "1h"]).0), all[4..5]);
@@ -231,8 +235,16 @@ async fn a_plan_is_refused_when_the_world_has_changed() {
 
     world.import(Marketplace::Ebay, 4).await;
     refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keywords added: ", "next: make a new plan"]);
-    world.app.database.execute("delete from core.keywords where keyword_id = (select max(keyword_id) from core.keywords)").await;
-    world.app.database.execute("update core.keywords set is_active = keyword_id <> (select min(keyword_id) from core.keywords)").await;
+    world
+        .app
+        .database
+        .execute("delete from core.keywords where keyword_id = (select max(keyword_id) from core.keywords)")
+        .await;
+    world
+        .app
+        .database
+        .execute("update core.keywords set is_active = keyword_id <> (select min(keyword_id) from core.keywords)")
+        .await;
     refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keywords removed: "]);
     world.app.database.execute("update core.keywords set is_active = true").await;
 
@@ -257,9 +269,13 @@ async fn a_plan_is_refused_when_the_world_has_changed() {
     std::fs::write(&edited_file, "{}").unwrap();
     refused(&world.apply(&edited_file, &[]), 1, &["is no plan: "]);
 
-    world.app.database.execute("update ops.source_policies set terms_version = null, acknowledged_by = null, acknowledged_at = null").await;
+    world
+        .app
+        .database
+        .execute("update ops.source_policies set terms_version = null, acknowledged_by = null, acknowledged_at = null")
+        .await;
     refused(&world.apply(&file, &[]), 4, &["nothing is collected from ebay", "sources acknowledge ebay"]);
-    world.app.database.execute("update ops.source_policies set terms_version = '9999', acknowledged_by = 'test', acknowledged_at = now()").await;
+    world.app.database.acknowledge_terms().await;
 
     assert_eq!(world.app.database.count("select count(*) from ops.crawl_runs").await, 0);
     assert!(world.apply(&file, &[]).status.success(), "nothing is other now");
@@ -269,7 +285,8 @@ async fn a_plan_is_refused_when_the_world_has_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_is_left_is_refused_with_exit_code_5() {
     let world =
-        World::start(&[("DIGITALLZ_EBAY_RESOURCES", "item_search"), ("DIGITALLZ_EBAY_LIMITS", "browse=10/day@UTC")]).await;
+        World::start(&[("DIGITALLZ_EBAY_RESOURCES", "item_search"), ("DIGITALLZ_EBAY_LIMITS", "browse=10/day@UTC")])
+            .await;
     world.import(Marketplace::Ebay, 12).await;
     let (plan, file) = world.plan(&["--marketplace", "ebay"]);
     assert_eq!((&plan["quotas"][0]["left"], &plan["quotas"][0]["is_overspent"]), (&json!(10), &json!(true)));
@@ -309,7 +326,11 @@ async fn a_budget_of_ones_own_is_kept_as_well() {
     });
     let output = world.apply(&file, &["--wait"]);
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
-    assert!(stderr(&output).contains("over budget: the crawl run has spent 5 of its 5 requests"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("over budget: the crawl run has spent 5 of its 5 requests"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -410,7 +431,9 @@ async fn a_nightly_run_takes_what_the_quota_allows_and_starves_nobody() {
     .await;
     world.import(Marketplace::Ebay, 10).await;
     let database = &world.app.database;
-    database.execute("update core.keywords set weight = 50 where keyword_id = (select min(keyword_id) from core.keywords)").await;
+    database
+        .execute("update core.keywords set weight = 50 where keyword_id = (select min(keyword_id) from core.keywords)")
+        .await;
     for night in 0..6 {
         let now = world.app.clock.now() + chrono::TimeDelta::hours(if night == 0 { 0 } else { 25 });
         world.app.clock.set(now);

@@ -51,10 +51,11 @@ async fn collectors_that_share_a_credential_keep_its_limit_together() {
 #[tokio::test]
 async fn a_header_that_lowers_the_limit_is_obeyed_by_all_collectors() {
     let window = |per_second, burst| LimitWindow::TokenBucket { per_second, burst };
-    let app = app_with("amazon.searchCatalogItems", window(200.0, 20.0), (
-        "DIGITALLZ_AMAZON_LIMITS",
-        "searchCatalogItems=200:20,createReport=9:9,getReport=9:9,getReportDocument=9:9",
-    ))
+    let app = app_with(
+        "amazon.searchCatalogItems",
+        window(200.0, 20.0),
+        ("DIGITALLZ_AMAZON_LIMITS", "searchCatalogItems=200:20,createReport=9:9,getReport=9:9,getReportDocument=9:9"),
+    )
     .await;
     let keywords = app.keywords(Marketplace::Amazon, 30);
     app.crawl(Marketplace::Amazon, &keywords).await;
@@ -68,7 +69,8 @@ async fn a_header_that_lowers_the_limit_is_obeyed_by_all_collectors() {
     app.crawl(Marketplace::Amazon, &keywords).await;
     let in_force = "select (account -> 'windows' -> 0 -> 'in_force' ->> 'per_second' = '4.0')::int::bigint from ops.quotas where scope = 'searchCatalogItems'";
     app.database.wait_for_count(in_force, 1).await;
-    let lowered_at = app.database.texts("select updated_at::text from ops.quotas where scope = 'searchCatalogItems'").await;
+    let lowered_at =
+        app.database.texts("select updated_at::text from ops.quotas where scope = 'searchCatalogItems'").await;
 
     app.database.wait_for_count(spent, 60).await;
     app.database.wait_for_count(open, 0).await;
@@ -195,12 +197,16 @@ async fn the_permit_of_a_dead_process_is_counted_as_spent_and_its_place_is_free_
     let roles = app.play(&[Role::Collector]);
     app.database.wait_for_count("select count(*) from raw.payloads where resource = 'item_search'", 2).await;
     roles.stop().await;
-    assert_eq!(app.database.count("select count(*) from ops.quota_permits where state = 'expired' and holder = 12345").await, 1);
+    assert_eq!(
+        app.database.count("select count(*) from ops.quota_permits where state = 'expired' and holder = 12345").await,
+        1
+    );
 }
 
 #[tokio::test]
 async fn all_collectors_share_one_token_and_the_database_never_sees_it() {
-    let app = TestApp::start().await;
+    let mut app = TestApp::start().await;
+    app.environment = app.environment.with([("DIGITALLZ_EBAY_RESOURCES", "item_search".to_owned())]);
     let keywords = app.keywords(Marketplace::Ebay, 12);
     app.crawl(Marketplace::Ebay, &keywords).await;
     let collectors: Vec<_> = (0..4).map(|_| app.play(&[Role::Collector])).collect();
@@ -214,17 +220,19 @@ async fn all_collectors_share_one_token_and_the_database_never_sees_it() {
         roles.stop().await;
     }
     assert_eq!(app.sandbox.tokens_minted()["ebay"], 2, "one refresh for all");
-    let sealed = app.database.texts("select encode(sealed_token, 'escape') from ops.access_tokens where sealed_token is not null").await;
+    let sealed = app
+        .database
+        .texts("select encode(sealed_token, 'escape') from ops.access_tokens where sealed_token is not null")
+        .await;
     assert!(!sealed.is_empty() && sealed.iter().all(|text| !text.contains("v^1.1")), "{sealed:?}");
 }
 
 #[tokio::test]
 async fn a_source_that_keeps_failing_is_left_alone_probed_and_taken_up_again() {
     let mut app = TestApp::start().await;
-    app.environment = app.environment.with([
-        ("DIGITALLZ_BREAKER_FAILURES", "3".to_owned()),
-        ("DIGITALLZ_BREAKER_SECONDS", "2".to_owned()),
-    ]);
+    app.environment = app
+        .environment
+        .with([("DIGITALLZ_BREAKER_FAILURES", "3".to_owned()), ("DIGITALLZ_BREAKER_SECONDS", "2".to_owned())]);
     app.sandbox.inject(FaultRule {
         marketplace: digitallz_sandbox::Marketplace::Ebay,
         operation: Some("itemSummarySearch".to_owned()),
@@ -258,7 +266,8 @@ async fn nothing_is_asked_of_a_source_that_an_operator_paused() {
     let keywords = app.keywords(Marketplace::Etsy, 2);
     app.crawl(Marketplace::Etsy, &keywords).await;
     let roles = app.play(&[Role::Collector]);
-    let told = "select count(distinct job_id) from ops.job_attempts where cause like '%is paused by anna: they asked us to'";
+    let told =
+        "select count(distinct job_id) from ops.job_attempts where cause like '%is paused by anna: they asked us to'";
     app.database.wait_for_count(told, 2).await;
     assert_eq!(app.sandbox.request_counts().get("etsy.findAllListingsActive"), None);
 
@@ -274,7 +283,8 @@ async fn the_canary_tells_a_keyword_without_results_from_a_marketplace_that_show
     let unknown = vec![crate::harness::entry(Marketplace::Etsy, "zzxqvw")];
     app.crawl(Marketplace::Etsy, &unknown).await;
     app.work_until_idle().await;
-    let found = "select format('%s %s', value, value_status) from core.keyword_observations where metric = 'result_count'";
+    let found =
+        "select format('%s %s', value, value_status) from core.keyword_observations where metric = 'result_count'";
     assert_eq!(app.database.texts(found).await, ["0 observed"], "the canary sang, so nothing means nothing");
     assert_eq!(app.sandbox.request_counts()["etsy.findAllListingsActive"], 2);
 

@@ -5,6 +5,7 @@ use digitallz_common::jobs::{Job, ProcessPayload};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
 use digitallz_common::raw_payload::{self, NewRawPayload};
 use digitallz_common::{keyword, queue};
+use digitallz_sandbox::SandboxConfig;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -56,7 +57,7 @@ impl Collected {
             status_code,
             response_headers: json!({}),
             content_type: None,
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().to_vec().into(),
             fetched_at: self.app.clock.now(),
             ingested_at: self.app.clock.now(),
         };
@@ -271,4 +272,53 @@ async fn ebay_tells_what_was_sold_where_and_what_a_click_may_cost() {
                   where metric = 'sold_quantity_90d'";
     assert_eq!(world.app.database.texts(period).await, ["trailing_90_days 89"]);
     assert_eq!(world.app.database.count("select sum(missing_row_count)::bigint from raw.payload_readings").await, 1);
+}
+
+/// Every resource of every marketplace, asked over real HTTP and read.
+#[tokio::test]
+async fn what_the_marketplaces_answer_about_everything_is_read_without_quarantine() {
+    let config = SandboxConfig { limit_factor: 1e6, insights_granted: true, ..SandboxConfig::default() };
+    let mut app = TestApp::start_with(config).await;
+    let all = |marketplace: Marketplace| marketplace.resources().map(Resource::name).collect::<Vec<_>>().join(",");
+    app.environment = app.environment.with([
+        ("DIGITALLZ_AMAZON_RESOURCES", all(Marketplace::Amazon)),
+        ("DIGITALLZ_ETSY_RESOURCES", all(Marketplace::Etsy)),
+        ("DIGITALLZ_EBAY_RESOURCES", all(Marketplace::Ebay)),
+    ]);
+    for marketplace in Marketplace::ALL {
+        let keywords = app.keywords(marketplace, 3);
+        app.crawl(marketplace, &keywords).await;
+    }
+    app.work_until_idle().await;
+    assert_eq!(app.dead_letters().await, Vec::<String>::new());
+
+    let unread = "select concat_ws(' ', resource, coalesce(reason, 'unread')) from raw.payloads
+                  left join raw.payload_readings using (raw_payload_id)
+                  where outcome is distinct from 'processed' or quarantined_row_count > 0";
+    assert_eq!(app.database.texts(unread).await, Vec::<String>::new());
+    let read = app.database.texts("select distinct resource from raw.payloads order by 1").await;
+    assert_eq!(read.len(), Resource::ALL.len(), "{read:?}");
+
+    for (what, metric) in [
+        ("keyword_bids", "cpc_suggested"),
+        ("suggested_bids", "cpc_suggested"),
+        ("competitive_pricing", "price_median"),
+        ("item_details", "sold_count_total"),
+        ("item_sales", "sold_quantity_90d"),
+    ] {
+        let valued = format!(
+            "select count(*) from core.keyword_observations where resource = '{what}' and metric = '{metric}' and value > 0"
+        );
+        assert!(app.database.count(&valued).await >= 1, "{what} gives no {metric}");
+    }
+    for sql in [
+        "select count(*) from core.keyword_observations where metric = 'search_query_volume'",
+        "select count(*) from core.seller_observations where sold_count > 0",
+        "select count(*) from core.keyword_categories where relevancy_rank = 1",
+        "select count(*) from core.listing_observations where sold_count is not null",
+        "select count(*) from core.listing_observations where review_count is not null",
+        "select count(*) from analytics.keyword_data_v1 where cpc > 0 and cpc_currency = 'USD'",
+    ] {
+        assert!(app.database.count(sql).await >= 1, "{sql}");
+    }
 }

@@ -12,11 +12,13 @@ use anyhow::{Context, bail, ensure};
 use digitallz::commands::crawl;
 use digitallz::commands::keywords::Entry;
 use digitallz::postgres::{self, DATABASE_NAME, PrivatePostgres};
+use digitallz::settings::Environment;
 use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy;
 use digitallz_sandbox::{Fault, FaultRule, Sandbox, SandboxConfig};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -82,7 +84,8 @@ pub async fn run(chaos: &Chaos) -> anyhow::Result<Report> {
     std::fs::create_dir_all(&chaos.directory)?;
     let server = postgres::start(&chaos.directory, SERVER_OPTIONS).await?;
     let cluster = server.directory().to_owned();
-    let sandbox = Sandbox::start(SandboxConfig { seed: chaos.seed, limit_factor: 1e6, ..SandboxConfig::default() }).await?;
+    let sandbox =
+        Sandbox::start(SandboxConfig { seed: chaos.seed, limit_factor: 1e6, ..SandboxConfig::default() }).await?;
     let result = Storm::start(chaos, server, &sandbox).await?.run(&sandbox).await;
     sandbox.stop().await;
     postgres::stop(&chaos.directory)?;
@@ -118,6 +121,7 @@ impl<'a> Storm<'a> {
         let url = server.url(DATABASE_NAME);
         let db = database::connect(&url, 4).await?;
         database::migrate(&db).await?;
+        acknowledge_terms(&db).await?;
         let env_file = chaos.directory.join("chaos.env");
         std::fs::write(&env_file, settings(sandbox))?;
 
@@ -169,11 +173,18 @@ impl<'a> Storm<'a> {
             if said_at.elapsed() > Duration::from_secs(5) {
                 said_at = Instant::now();
                 eprintln!("chaos: {ended} jobs ended, {open} open, {kill_count} kills, {restart_count} crashes");
+                if std::env::var_os("DIGITALLZ_CHAOS_VERBOSE").is_some() {
+                    eprintln!("chaos: {}", self.open_jobs().await?);
+                }
             }
             if open == 0 {
                 break;
             }
-            ensure!(started.elapsed() < self.chaos.patience, "{open} jobs are still open: {}", self.open_jobs().await?);
+            if started.elapsed() > self.chaos.patience {
+                let said = std::fs::read_to_string(self.chaos.directory.join("workers.log")).unwrap_or_default();
+                let last: Vec<&str> = said.lines().rev().take(10).collect();
+                bail!("{open} jobs are still open: {}\nworkers: {}", self.open_jobs().await?, last.join("\n"));
+            }
         }
         let seconds = started.elapsed().as_secs_f64();
         self.count(sandbox, seconds, kill_count, restart_count).await
@@ -189,9 +200,15 @@ impl<'a> Storm<'a> {
             .args(["--log", "error", "run", "collector", "processor"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(self.worker_log()?)
             .spawn()
             .with_context(|| format!("failed to start {}", self.chaos.binary.display()))
+    }
+
+    /// What the workers say, for whoever looks into a storm that does not end.
+    fn worker_log(&self) -> anyhow::Result<std::fs::File> {
+        let path = self.chaos.directory.join("workers.log");
+        Ok(std::fs::File::options().create(true).append(true).open(path)?)
     }
 
     /// Starts a worker for each that was killed or found no database.
@@ -233,7 +250,10 @@ impl<'a> Storm<'a> {
     }
 
     async fn open_jobs(&self) -> anyhow::Result<String> {
-        let sql = "select job_name || ' ' || state || ' ' || attempts || ' tries, due in ' || (run_at - now())::text
+        let sql =
+            "select format('%s %s, %s tries, %s snoozes, due in %s, last: %s', queue_name, state, attempts, snoozes,
+                       run_at - now(), (select cause from ops.job_attempts tries where tries.job_id = jobs.job_id
+                                        and cause is not null order by try_number desc limit 1))
                    from ops.jobs where state in ('ready', 'running') limit 5";
         let rows = sqlx::query(sql).fetch_all(&self.db).await?;
         Ok(rows.iter().map(|row| row.get::<String, _>(0)).collect::<Vec<_>>().join("; "))
@@ -332,13 +352,25 @@ fn settings(sandbox: &Sandbox) -> String {
             "searchCatalogItems=1000:1000,createReport=1000:1000,getReport=1000:1000,getReportDocument=1000:1000",
         ),
         ("DIGITALLZ_ETSY_LIMITS", "any=1000:1000"),
-        ("DIGITALLZ_EBAY_LIMITS", "itemSummarySearch=1000:1000"),
+        ("DIGITALLZ_EBAY_LIMITS", "browse=1000:1000,browse.items=1000:1000,oauthToken=1000:1000"),
+        // Every source fails all the time here, and is to be asked all the same.
+        ("DIGITALLZ_BREAKER_FAILURES", "1000000"),
         ("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "1"),
         ("DIGITALLZ_RETRY_BASE_SECONDS", "0.2"),
         ("DIGITALLZ_HEARTBEAT_SECONDS", "1"),
     ];
-    let given = sandbox.settings().into_iter().chain(own.map(|(name, value)| (name, value.to_owned())));
-    given.map(|(name, value)| format!("{name}={value}\n")).collect()
+    let own = own.map(|(name, value)| (name, value.to_owned()));
+    let environment = Environment::default().with(sandbox.settings()).with(own);
+    environment.given().map(|(name, value)| format!("{name}={}\n", value.expose())).collect()
+}
+
+/// The pretend marketplaces' terms allow everything.
+async fn acknowledge_terms(db: &PgPool) -> anyhow::Result<()> {
+    let mut connection = db.acquire().await?;
+    for marketplace in Marketplace::ALL {
+        source_policy::acknowledge(&mut connection, marketplace, "chaos", Clock::System.now()).await?;
+    }
+    Ok(())
 }
 
 /// Makes as many keywords as wanted: the sandbox's named ones, then those with a number.

@@ -16,6 +16,7 @@ use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy::{self, Rules};
 use digitallz_sandbox::{Sandbox, SandboxConfig};
 use sqlx::{AssertSqlSafe, PgPool, Row};
 use tokio::sync::OnceCell;
@@ -60,6 +61,17 @@ impl TestDatabase {
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let rows = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_all(&self.db).await.expect(sql);
         rows.iter().map(|row| row.get::<String, _>(0)).collect()
+    }
+
+    /// Acknowledges the terms of every marketplace, keeps all that they answer, and lets it train.
+    pub async fn acknowledge_terms(&self) {
+        let now: DateTime<Utc> = NOW.parse().expect("a time");
+        let mut tx = self.db.begin().await.expect("a transaction");
+        for marketplace in Marketplace::ALL {
+            source_policy::set_rules(&mut tx, marketplace, Rules::UNLIMITED, "test", now).await.expect("rules");
+            source_policy::acknowledge(&mut tx, marketplace, "test", now).await.expect("an acknowledgement");
+        }
+        tx.commit().await.expect("a commit");
     }
 
     /// Runs a statement.
@@ -113,8 +125,15 @@ impl TestApp {
         TestApp::start_with(SandboxConfig { limit_factor: 1e6, ..SandboxConfig::default() }).await
     }
 
-    /// Starts a sandbox of the given kind; its world stands at [`NOW`].
+    /// Starts a sandbox of the given kind; its world stands at [`NOW`]. All terms are acknowledged.
     pub async fn start_with(config: SandboxConfig) -> TestApp {
+        let app = TestApp::start_unacknowledged(config).await;
+        app.database.acknowledge_terms().await;
+        app
+    }
+
+    /// Starts a sandbox of the given kind with the policies that a new database has: no terms are acknowledged.
+    pub async fn start_unacknowledged(config: SandboxConfig) -> TestApp {
         let now: DateTime<Utc> = NOW.parse().expect("a time");
         let sandbox = Sandbox::start(SandboxConfig { now: Some(now), keep_requests: true, ..config })
             .await

@@ -223,6 +223,8 @@ impl Asking<'_> {
                 Unsent::Failure(Failure::give_up(error))
             }
             HttpError::Exchange { .. } | HttpError::Body { .. } => Unsent::Unreachable(Failure::retry(error)),
+            // The disk here, not the marketplace.
+            HttpError::Spool(_) => Unsent::Failure(Failure::retry(error)),
         })
     }
 
@@ -232,7 +234,8 @@ impl Asking<'_> {
             Expects::Json => self.http.timeout(),
             Expects::Document => DOCUMENT_TIMEOUT,
         };
-        let holder = self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
+        let holder =
+            self.ctx.marketplaces.holder(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?;
         let purpose = Purpose {
             marketplace: self.marketplace(),
             operation: request.operation,
@@ -413,8 +416,8 @@ impl Exchange {
             status_code: self.answer.status,
             response_headers: self.answer.open_headers(),
             content_type: self.answer.media_type(),
-            body: self.answer.body,
             fetched_at: self.answer.received_at,
+            body: self.answer.into_body(),
             ingested_at: now,
         }
     }

@@ -1,16 +1,19 @@
 //! How the collectors are configured: credentials, addresses, limits and depth, per marketplace.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use digitallz_common::marketplace::{Marketplace, Resource};
-use digitallz_common::raw_payload;
 use digitallz_common::secret::Secret;
 use url::Url;
 
 pub use crate::limits::{Limits, LimitsError, Renewal, Window};
 pub use crate::marketplaces::amazon::{Asins, AsinsError};
 pub use crate::marketplaces::{amazon, ebay, etsy};
+
+/// Largest report document that is accepted unless another bound is set, in bytes as it is sent: 8 GiB.
+pub const MAX_DOCUMENT_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Everything the collectors are told. A marketplace that is absent has no credentials, and its jobs are given up.
 #[derive(Clone, Debug, Default)]
@@ -51,8 +54,10 @@ impl Default for BreakerConfig {
 pub struct HttpConfig {
     /// Longest time for a whole answer; for a report document, longest silence while it is received.
     pub timeout: Duration,
-    /// Largest body that is accepted, in bytes.
-    pub max_body_bytes: usize,
+    /// Largest report document that is accepted, in bytes as it is sent.
+    pub max_document_bytes: u64,
+    /// Where documents lie while they are received; absent takes the machine's directory for temporary files.
+    pub spool_dir: Option<PathBuf>,
     /// How the collectors introduce themselves.
     pub user_agent: String,
 }
@@ -61,7 +66,8 @@ impl Default for HttpConfig {
     fn default() -> HttpConfig {
         HttpConfig {
             timeout: Duration::from_secs(30),
-            max_body_bytes: raw_payload::MAX_BODY_BYTES,
+            max_document_bytes: MAX_DOCUMENT_BYTES,
+            spool_dir: None,
             user_agent: concat!("digitallz-keywords/", env!("CARGO_PKG_VERSION"), " (Language=Rust)").to_owned(),
         }
     }

@@ -93,7 +93,8 @@ impl Load {
     /// Tells whether so many requests are not more than the windows allow within a time even with nothing spent; without
     /// playing it through, which takes as long as there are requests.
     pub fn could_ever_fit(&self, requests: u32, time: Duration) -> bool {
-        let most = self.outlook.windows.iter().map(|window| most_within(&window.in_force, time)).fold(f64::MAX, f64::min);
+        let most =
+            self.outlook.windows.iter().map(|window| most_within(&window.in_force, time)).fold(f64::MAX, f64::min);
         f64::from(requests) <= most
     }
 
@@ -212,10 +213,7 @@ async fn loads_of<'a>(
 }
 
 /// Returns what the crawl runs under way of a marketplace were planned to send and have not sent yet.
-async fn committed(
-    ctx: &Context,
-    marketplace: Marketplace,
-) -> Result<Vec<(Site, &'static str, u32)>, OutlookError> {
+async fn committed(ctx: &Context, marketplace: Marketplace) -> Result<Vec<(Site, &'static str, u32)>, OutlookError> {
     let rows = sqlx::query!(
         r#"select runs.market, planned.key as "operation!",
                   greatest(planned.value::bigint - (select count(*) from ops.quota_permits permits

@@ -1,9 +1,12 @@
 //! A request as a plain value and the answer to it, and what of both may be kept.
 
+use std::io::Read;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use digitallz_common::raw_payload::Body;
 use digitallz_common::secret::Secret;
+use digitallz_common::spool::Spool;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -176,8 +179,10 @@ pub struct Answer {
     pub status: u16,
     /// Headers with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body; of a document only the beginning.
     pub body: Vec<u8>,
+    /// The document, where one was asked for and granted.
+    pub document: Option<Spool>,
     /// When it arrived.
     pub received_at: DateTime<Utc>,
 }
@@ -192,6 +197,19 @@ impl Answer {
     pub fn media_type(&self) -> Option<String> {
         let claimed = self.header("content-type")?.split(';').next()?.trim().to_ascii_lowercase();
         Some(claimed).filter(|claimed| !claimed.is_empty())
+    }
+
+    /// Reads the whole body.
+    pub fn reader(&self) -> Box<dyn Read + '_> {
+        match &self.document {
+            Some(document) => Box::new(document.reader()),
+            None => Box::new(self.body.as_slice()),
+        }
+    }
+
+    /// Returns the whole body as it is stored.
+    pub fn into_body(self) -> Body {
+        self.document.map_or(Body::Held(self.body), Body::Spooled)
     }
 
     /// Tells whether the request was granted.
@@ -272,6 +290,7 @@ pub mod tests {
             status,
             headers: vec![("content-type".to_owned(), content_type.to_owned())],
             body: body.into(),
+            document: None,
             received_at: DateTime::from_timestamp(1_750_000_000, 0).unwrap(),
         }
     }

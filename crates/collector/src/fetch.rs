@@ -17,6 +17,7 @@ const READER_VERSION: i16 = 0;
 
 /// Fetches one page.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(), Failure> {
+    crate::terms::check(&mut *ctx.db.acquire().await?, job.site.marketplace).await?;
     let request_key = Job::FetchPage(job.clone()).key();
     let Some(question) = load(ctx, &request_key, job).await? else { return Ok(()) };
     let site = question.job.site.clone();

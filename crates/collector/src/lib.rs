@@ -12,6 +12,7 @@ pub mod cost;
 pub mod estimate;
 pub mod fetch;
 pub mod plan;
+pub mod quota;
 pub mod recording;
 pub mod selection;
 
@@ -22,7 +23,7 @@ mod gate;
 mod http;
 mod limits;
 mod marketplaces;
-pub mod quota;
+mod terms;
 mod token;
 
 use std::sync::Arc;

@@ -38,6 +38,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PlanCrawl) -> Result<(),
         return Ok(());
     }
     let marketplace: Marketplace = run.marketplace.parse().map_err(Failure::give_up)?;
+    crate::terms::check(&mut tx, marketplace).await?;
     let site = Site::new(marketplace, &run.market).map_err(Failure::give_up)?;
     let resources = resources_of(ctx, marketplace, run.resources.as_deref())?;
     let tags = run.keyword_tags.as_deref();
@@ -133,7 +134,9 @@ async fn affordable(
 fn fits_share(load: &Load, site: &Site, requests: &[Expected], share: f64, horizon: Duration) -> bool {
     let own = load.requests_of(site, requests);
     let with_peers = (f64::from(own) / share.clamp(1e-6, 1.0)).ceil() as u32;
-    load.fits_within(own, horizon) && load.could_ever_fit(with_peers, horizon) && load.outlook.time_for(with_peers) <= horizon
+    load.fits_within(own, horizon)
+        && load.could_ever_fit(with_peers, horizon)
+        && load.outlook.time_for(with_peers) <= horizon
 }
 
 /// Lists the first fetches of a run; their successors follow from the answers.

@@ -221,7 +221,7 @@ impl Storing {
             status_code: entry.response.status,
             response_headers: entry.open_headers(),
             content_type: entry.media_type(),
-            body,
+            body: body.into(),
             fetched_at: recorded_at,
             ingested_at: self.now,
         };

@@ -235,7 +235,7 @@ async fn trouble_is_put_off_or_tried_again_and_never_becomes_a_value() {
     assert!(outcomes.iter().any(|line| line.contains("broke off")), "{outcomes:?}");
     assert!(outcomes.iter().any(|line| line.contains("status 500")), "{outcomes:?}");
     assert_eq!(world.number("select count(*) from raw.payloads where resource = 'search_terms_report'").await, 1);
-    assert_eq!(world.number("select count(*) from ops.jobs where job_name = 'process_payload'").await, 6);
+    assert_eq!(world.number("select count(*) from ops.jobs where job_name = 'process_payload'").await, 7);
     world.stop().await;
 }
 

@@ -20,6 +20,8 @@ pub enum Job {
     TrainModels(TrainModels),
     /// Predicts for every keyword.
     ScoreKeywords(ScoreKeywords),
+    /// Deletes what has been kept for as long as the terms of its source allow.
+    PurgeExpired(PurgeExpired),
 }
 
 /// Makes one fetch job per keyword and resource of a crawl run.
@@ -77,6 +79,13 @@ pub struct ScoreKeywords {
     pub as_of: DateTime<Utc>,
 }
 
+/// Deletes what has been kept for as long as the terms of its source allow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PurgeExpired {
+    /// The moment at which age is measured.
+    pub as_of: DateTime<Utc>,
+}
+
 impl Job {
     /// Returns the kind, a verb phrase.
     pub fn name(&self) -> &'static str {
@@ -86,6 +95,7 @@ impl Job {
             Job::ProcessPayload(_) => "process_payload",
             Job::TrainModels(_) => "train_models",
             Job::ScoreKeywords(_) => "score_keywords",
+            Job::PurgeExpired(_) => "purge_expired",
         }
     }
 
@@ -94,7 +104,7 @@ impl Job {
         match self {
             Job::PlanCrawl(_) => Queue::Plan,
             Job::FetchPage(job) => Queue::Fetch(job.site.marketplace),
-            Job::ProcessPayload(_) => Queue::Process,
+            Job::ProcessPayload(_) | Job::PurgeExpired(_) => Queue::Process,
             Job::TrainModels(_) | Job::ScoreKeywords(_) => Queue::Score,
         }
     }
@@ -114,6 +124,7 @@ impl Job {
             Job::ProcessPayload(job) => format!("process_payload:{}", job.raw_payload_id),
             Job::TrainModels(job) => format!("train_models:{}", job.as_of.to_rfc3339()),
             Job::ScoreKeywords(job) => format!("score_keywords:{}", job.as_of.to_rfc3339()),
+            Job::PurgeExpired(job) => format!("purge_expired:{}", job.as_of.to_rfc3339()),
         }
     }
 
@@ -123,7 +134,7 @@ impl Job {
             Job::PlanCrawl(job) => Some(job.crawl_run_id),
             Job::FetchPage(job) => Some(job.crawl_run_id),
             Job::ProcessPayload(job) => Some(job.crawl_run_id),
-            Job::TrainModels(_) | Job::ScoreKeywords(_) => None,
+            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::PurgeExpired(_) => None,
         }
     }
 
@@ -131,7 +142,11 @@ impl Job {
     pub fn max_attempts(&self) -> i32 {
         match self {
             Job::FetchPage(_) => 6,
-            Job::PlanCrawl(_) | Job::ProcessPayload(_) | Job::TrainModels(_) | Job::ScoreKeywords(_) => 4,
+            Job::PlanCrawl(_)
+            | Job::ProcessPayload(_)
+            | Job::TrainModels(_)
+            | Job::ScoreKeywords(_)
+            | Job::PurgeExpired(_) => 4,
         }
     }
 }

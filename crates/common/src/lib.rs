@@ -1,5 +1,6 @@
 //! The contract between the parts: words, tables and job messages. It decides nothing.
 
+pub mod audit;
 pub mod clock;
 pub mod database;
 pub mod failure;
@@ -11,4 +12,6 @@ pub mod queue;
 pub mod raw_payload;
 pub mod secret;
 pub mod source_policy;
+pub mod spool;
+pub mod terms;
 pub mod week;

@@ -1,4 +1,8 @@
-//! Raw payloads: the bodies of answers, verbatim.
+//! Raw payloads: the bodies of answers, verbatim. Small ones lie in their row, large ones in chunks.
+
+mod chunks;
+
+use std::io::Read;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,11 +11,19 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::marketplace::{Marketplace, Resource, Site};
+use crate::spool::{Spool, SpoolWriter};
+
+pub use chunks::Chunks;
 
 /// Largest body that is unpacked into memory, in bytes.
 pub const MAX_BODY_BYTES: usize = 512 * 1024 * 1024;
 
+/// Largest body that lies in the row of its payload, in bytes as received.
+pub const MAX_ROW_BODY_BYTES: u64 = 4 * 1024 * 1024;
+
 const ZSTD_LEVEL: i32 = 3;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// An answer about to be stored. Secrets are already gone from request and headers.
 #[derive(Clone, Debug)]
@@ -43,11 +55,26 @@ pub struct NewRawPayload {
     /// Media type the answer claimed.
     pub content_type: Option<String>,
     /// The body as received.
-    pub body: Vec<u8>,
+    pub body: Body,
     /// When it arrived.
     pub fetched_at: DateTime<Utc>,
     /// When it became known here.
     pub ingested_at: DateTime<Utc>,
+}
+
+/// A body about to be stored.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// In memory.
+    Held(Vec<u8>),
+    /// In a file, because nobody knows how large it is.
+    Spooled(Spool),
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(body: Vec<u8>) -> Body {
+        Body::Held(body)
+    }
 }
 
 /// A stored answer.
@@ -71,7 +98,7 @@ pub struct RawPayload {
     pub request_url: String,
     /// HTTP status.
     pub status_code: u16,
-    /// The body as received.
+    /// The body as received; empty where it lies in chunks.
     pub body: Vec<u8>,
     /// When it arrived.
     pub fetched_at: DateTime<Utc>,
@@ -97,17 +124,39 @@ pub enum RawPayloadError {
         /// What does not hold.
         problem: String,
     },
+    /// The body was deleted because its time was over.
+    #[error("the body of raw payload {raw_payload_id} was purged on {}", .purged_at.date_naive())]
+    Purged {
+        /// The payload.
+        raw_payload_id: i64,
+        /// When.
+        purged_at: DateTime<Utc>,
+    },
+    /// The body is too large to be held in memory; [`open`] reads it as it passes by.
+    #[error("the body of raw payload {raw_payload_id} lies in {chunk_count} chunks and is not held in memory")]
+    InChunks {
+        /// The payload.
+        raw_payload_id: i64,
+        /// Number of its chunks.
+        chunk_count: i32,
+    },
 }
 
 /// Stores an answer and returns its identifier, or nothing when the request key already has one.
+///
+/// A large body passes from its file into chunks; the caller's transaction holds the payload and all chunks, or nothing.
 pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> Result<Option<i64>, sqlx::Error> {
-    let (body, body_encoding) = encode(&payload.body);
-    let content_sha256: [u8; 32] = Sha256::digest(&payload.body).into();
-    sqlx::query_scalar!(
+    let body = NewBody::of(&payload.body)?;
+    let (in_row, chunk_count) = match &body.place {
+        Place::Row(bytes) => (Some(bytes.as_slice()), None),
+        // The true number is known when the last chunk is written.
+        Place::Chunks(_) => (None, Some(1)),
+    };
+    let raw_payload_id = sqlx::query_scalar!(
         "insert into raw.payloads (request_key, marketplace, market, resource, keyword_id, crawl_run_id, job_id,
              page_number, request_method, request_url, request_body, status_code, response_headers, content_type,
-             body, body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+             body, body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at, chunk_count)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
          on conflict (request_key) do nothing
          returning raw_payload_id",
         payload.request_key,
@@ -124,24 +173,42 @@ pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> R
         payload.status_code as i16,
         payload.response_headers,
         payload.content_type,
-        body,
-        body_encoding,
-        payload.body.len() as i64,
-        content_sha256.as_slice(),
+        in_row,
+        body.encoding,
+        body.size_bytes as i64,
+        body.content_sha256.as_slice(),
         payload.fetched_at,
         payload.ingested_at,
+        chunk_count,
     )
-    .fetch_optional(connection)
-    .await
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let (Some(raw_payload_id), Place::Chunks(spool)) = (raw_payload_id, &body.place) {
+        let chunk_count = chunks::insert(connection, raw_payload_id, spool).await?;
+        set_chunk_count(connection, raw_payload_id, chunk_count).await?;
+    }
+    Ok(raw_payload_id)
 }
 
-/// Loads an answer, unpacks it and checks it against its hash.
+/// Loads an answer, unpacks it and checks it against its hash. A body that lies in chunks is refused.
 pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<RawPayload, RawPayloadError> {
+    match open(connection, raw_payload_id).await? {
+        (payload, None) => Ok(payload),
+        (_, Some(chunks)) => Err(RawPayloadError::InChunks { raw_payload_id, chunk_count: chunks.chunk_count }),
+    }
+}
+
+/// Loads an answer as [`get`] does; where its body lies in chunks, they are returned to be read as they pass by.
+pub async fn open(
+    connection: &mut PgConnection,
+    raw_payload_id: i64,
+) -> Result<(RawPayload, Option<Chunks>), RawPayloadError> {
     let row = sqlx::query!(
         r#"select payloads.marketplace, payloads.market, payloads.resource, payloads.keyword_id,
                   keywords.keyword_text as "keyword_text?", payloads.crawl_run_id, payloads.page_number,
                   payloads.request_url, payloads.status_code, payloads.body, payloads.body_encoding,
-                  payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at
+                  payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at, payloads.purged_at,
+                  payloads.chunk_count
            from raw.payloads payloads
            left join core.keywords keywords using (keyword_id)
            where payloads.raw_payload_id = $1"#,
@@ -151,24 +218,27 @@ pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<R
     .await
     .map_err(|source| RawPayloadError::Database { raw_payload_id, source })?;
 
-    let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
-    let stored = row.body.ok_or_else(|| damaged("its body is not here".to_owned()))?;
-    let body = match row.body_encoding.as_str() {
-        "identity" => stored,
-        _ => {
-            let size = usize::try_from(row.body_size_bytes).unwrap_or(usize::MAX);
-            if size > MAX_BODY_BYTES {
-                return Err(damaged(format!("it claims {size} bytes")));
-            }
-            zstd::bulk::decompress(&stored, size).map_err(|error| damaged(error.to_string()))?
-        }
-    };
-    let content_sha256: [u8; 32] = Sha256::digest(&body).into();
-    if content_sha256.as_slice() != row.content_sha256 {
-        return Err(damaged("its content does not match its hash".to_owned()));
+    if let Some(purged_at) = row.purged_at {
+        return Err(RawPayloadError::Purged { raw_payload_id, purged_at });
     }
+    let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
+    let is_zstd = row.body_encoding == "zstd";
+    let (body, chunks) = match (row.body, row.chunk_count) {
+        (Some(stored), _) => {
+            let body = unpack(stored, is_zstd, row.body_size_bytes).map_err(damaged)?;
+            if Sha256::digest(&body)[..] != row.content_sha256 {
+                return Err(damaged("its content does not match its hash".to_owned()));
+            }
+            (body, None)
+        }
+        (None, Some(chunk_count)) => {
+            let content_sha256 = row.content_sha256;
+            (Vec::new(), Some(Chunks { raw_payload_id, chunk_count, is_zstd, content_sha256 }))
+        }
+        (None, None) => return Err(damaged("its body is not here".to_owned())),
+    };
     let marketplace: Marketplace = row.marketplace.parse().map_err(|error| damaged(format!("{error}")))?;
-    Ok(RawPayload {
+    let payload = RawPayload {
         raw_payload_id,
         site: Site { marketplace, market: row.market },
         resource: row.resource.parse().map_err(|error| damaged(format!("{error}")))?,
@@ -180,7 +250,8 @@ pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<R
         status_code: row.status_code as u16,
         body,
         fetched_at: row.fetched_at,
-    })
+    };
+    Ok((payload, chunks))
 }
 
 /// Records that nothing in a payload could be trusted.
@@ -205,9 +276,70 @@ pub async fn quarantine(
     Ok(())
 }
 
+/// A body as it will lie in the database.
+struct NewBody {
+    place: Place,
+    encoding: &'static str,
+    size_bytes: u64,
+    content_sha256: [u8; 32],
+}
+
+enum Place {
+    Row(Vec<u8>),
+    Chunks(Spool),
+}
+
+impl NewBody {
+    fn of(body: &Body) -> std::io::Result<NewBody> {
+        match body {
+            Body::Held(bytes) if bytes.len() as u64 > MAX_ROW_BODY_BYTES => {
+                let mut writer = SpoolWriter::create(None)?;
+                writer.write(bytes)?;
+                NewBody::in_chunks(writer.finish())
+            }
+            Body::Held(bytes) => Ok(NewBody::in_row(bytes)),
+            Body::Spooled(spool) if spool.size_bytes() > MAX_ROW_BODY_BYTES => NewBody::in_chunks(spool.clone()),
+            Body::Spooled(spool) => {
+                let mut bytes = Vec::new();
+                spool.reader().read_to_end(&mut bytes)?;
+                Ok(NewBody::in_row(&bytes))
+            }
+        }
+    }
+
+    fn in_row(bytes: &[u8]) -> NewBody {
+        let (encoded, encoding) = encode(bytes);
+        NewBody {
+            place: Place::Row(encoded),
+            encoding,
+            size_bytes: bytes.len() as u64,
+            content_sha256: Sha256::digest(bytes).into(),
+        }
+    }
+
+    fn in_chunks(spool: Spool) -> std::io::Result<NewBody> {
+        Ok(NewBody {
+            encoding: if spool.starts_with(&GZIP_MAGIC)? { "identity" } else { "zstd" },
+            size_bytes: spool.size_bytes(),
+            content_sha256: spool.content_sha256(),
+            place: Place::Chunks(spool),
+        })
+    }
+}
+
+async fn set_chunk_count(
+    connection: &mut PgConnection,
+    raw_payload_id: i64,
+    chunk_count: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!("update raw.payloads set chunk_count = $2 where raw_payload_id = $1", raw_payload_id, chunk_count)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Compresses a body, unless it came compressed.
 fn encode(body: &[u8]) -> (Vec<u8>, &'static str) {
-    const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
     if body.starts_with(&GZIP_MAGIC) {
         return (body.to_vec(), "identity");
     }
@@ -215,4 +347,15 @@ fn encode(body: &[u8]) -> (Vec<u8>, &'static str) {
         Ok(compressed) => (compressed, "zstd"),
         Err(_) => (body.to_vec(), "identity"),
     }
+}
+
+fn unpack(stored: Vec<u8>, is_zstd: bool, size_bytes: i64) -> Result<Vec<u8>, String> {
+    if !is_zstd {
+        return Ok(stored);
+    }
+    let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+    if size > MAX_BODY_BYTES {
+        return Err(format!("it claims {size} bytes"));
+    }
+    zstd::bulk::decompress(&stored, size).map_err(|error| error.to_string())
 }

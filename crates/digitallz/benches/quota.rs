@@ -19,6 +19,7 @@ use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_common::source_policy;
 use digitallz_sandbox::{LimitStatistics, LimitWindow, Period, Sandbox, SandboxConfig};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -118,7 +119,8 @@ async fn phase(directory: &Path, name: &str, length: Duration, with_kills: bool)
     let env_file = write_settings(directory, &sandbox)?;
     enqueue(&db, length).await?;
 
-    let mut collectors = Collectors { url: url.expose().to_owned(), env_file, log: directory.join(name), children: Vec::new() };
+    let mut collectors =
+        Collectors { url: url.expose().to_owned(), env_file, log: directory.join(name), children: Vec::new() };
     for _ in 0..PROCESSES {
         collectors.start_one()?;
     }
@@ -132,8 +134,13 @@ async fn phase(directory: &Path, name: &str, length: Duration, with_kills: bool)
             next_kill += KILL_EVERY.mul_f64(random.random_range(0.5..1.5));
         }
         if started.elapsed().as_secs() % 30 == 0 {
-            let accepted: Vec<String> = statistics(&sandbox).iter().map(|(_, found)| found.accepted.to_string()).collect();
-            eprint!("\r{name} {:>4} s: accepted {}, kills {kills}   ", started.elapsed().as_secs(), accepted.join(" / "));
+            let accepted: Vec<String> =
+                statistics(&sandbox).iter().map(|(_, found)| found.accepted.to_string()).collect();
+            eprint!(
+                "\r{name} {:>4} s: accepted {}, kills {kills}   ",
+                started.elapsed().as_secs(),
+                accepted.join(" / ")
+            );
         }
     }
     let measured_s = started.elapsed().as_secs_f64();
@@ -177,7 +184,7 @@ struct Collectors {
 impl Collectors {
     fn start_one(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(self.log.with_extension("log"))?;
-        let child = Command::new(env!("CARGO_BIN_EXE_digitallz"))
+        let child = Command::new(binary())
             .env_clear()
             .env("DATABASE_URL", &self.url)
             .arg("--env-file")
@@ -210,6 +217,11 @@ impl Drop for Collectors {
     fn drop(&mut self) {
         self.kill_all();
     }
+}
+
+/// Returns the program: the one that `DIGITALLZ_BINARY` names, or the one built with this measurement.
+fn binary() -> PathBuf {
+    std::env::var_os("DIGITALLZ_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_digitallz").into(), PathBuf::from)
 }
 
 fn statistics(sandbox: &Sandbox) -> Vec<(&'static Limited, LimitStatistics)> {
@@ -303,10 +315,9 @@ async fn unaccounted(db: &PgPool, found: &[(&Limited, LimitStatistics)]) -> anyh
 
 /// The pretend marketplaces' terms allow everything.
 async fn allow_all_sources(db: &PgPool) -> anyhow::Result<()> {
-    sqlx::query!(
-        "update ops.source_policies set terms_version = 'sandbox', acknowledged_by = 'bench', acknowledged_at = now()"
-    )
-    .execute(db)
-    .await?;
+    let mut connection = db.acquire().await?;
+    for marketplace in Marketplace::ALL {
+        source_policy::acknowledge(&mut connection, marketplace, "bench-quota", Clock::System.now()).await?;
+    }
     Ok(())
 }

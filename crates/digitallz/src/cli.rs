@@ -88,6 +88,9 @@ pub enum Command {
     /// Collect now.
     #[command(subcommand)]
     Crawl(CrawlCommand),
+    /// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+    #[command(subcommand)]
+    Schedules(SchedulesCommand),
     /// Crawl runs and their sums.
     #[command(subcommand)]
     Runs(RunsCommand),
@@ -99,6 +102,9 @@ pub enum Command {
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
+    /// The marketplaces: their terms, what is kept of them, pauses and health.
+    #[command(subcommand)]
+    Sources(SourcesCommand),
     /// Look for what is missing or wrong.
     Doctor,
     /// The settings.
@@ -150,6 +156,9 @@ pub struct SandboxArgs {
     /// Ports for Amazon, Etsy and eBay; 0 takes a free one.
     #[arg(long, value_delimiter = ',', num_args = 3, default_values_t = [0, 0, 0])]
     pub ports: Vec<u16>,
+    /// Makes Amazon's search terms documents at least so many unpacked bytes long.
+    #[arg(long, value_name = "BYTES")]
+    pub report_document_bytes: Option<u64>,
     /// Time at which the world stands still, RFC 3339; without it the world follows the real clock.
     #[arg(long)]
     pub now: Option<chrono::DateTime<chrono::Utc>>,
@@ -337,6 +346,83 @@ pub struct ForecastArgs {
     pub marketplace: Option<Marketplace>,
 }
 
+/// Schedules: when markets are crawled, models trained, predictions made and old answers deleted.
+#[derive(Debug, Subcommand)]
+pub enum SchedulesCommand {
+    /// List schedules with what is due next, what fired last and how much was missed.
+    List,
+    /// Show a schedule with its next five due moments.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Bring schedules to what a file says; a second time changes nothing.
+    Apply {
+        /// The file, such as deploy/schedules.example.toml.
+        file: PathBuf,
+        /// Say what would change.
+        #[arg(long)]
+        dry_run: bool,
+        /// Remove schedules that a file made and this one does not name; pause those that started crawl runs.
+        #[arg(long)]
+        prune: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Keep a schedule from firing.
+    Pause {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Let a paused schedule fire again, from its next moment on.
+    Resume {
+        /// Which ones.
+        #[command(flatten)]
+        selection: ScheduleSelection,
+        /// Make up for what fell due during the pause, as its missed-run policy and catch-up window say.
+        #[arg(long)]
+        catch_up: bool,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Fire a schedule now, besides its rhythm and ahead of what is scheduled.
+    Trigger {
+        /// Its name.
+        name: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+    },
+}
+
+/// Which schedules to act on.
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub struct ScheduleSelection {
+    /// Names of schedules.
+    pub names: Vec<String>,
+    /// All schedules.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+}
+
+/// Who does something that the audit trail keeps.
+#[derive(Debug, Args)]
+pub struct Actor {
+    /// Who does it, for the audit trail.
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "operator")]
+    pub by: String,
+}
+
 /// Crawl runs and their sums.
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
@@ -507,6 +593,114 @@ pub enum PredictionsCommand {
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
+}
+
+/// The marketplaces: their terms, what is kept of them, pauses and health.
+#[derive(Debug, Subcommand)]
+pub enum SourcesCommand {
+    /// List the marketplaces with their terms, policies, pauses and health.
+    List,
+    /// Show everything about one marketplace.
+    Show {
+        /// The marketplace.
+        marketplace: Marketplace,
+    },
+    /// Print the terms of use that are to be acknowledged.
+    Terms {
+        /// The marketplace; all of them when none is named.
+        marketplace: Option<Marketplace>,
+    },
+    /// Acknowledge the terms of use of a marketplace; nothing is collected from it before.
+    Acknowledge {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Version of the terms that you read, as `sources terms` prints it.
+        #[arg(long, value_name = "VERSION")]
+        terms: String,
+        /// Who acknowledges them.
+        #[arg(long, value_name = "NAME")]
+        by: String,
+    },
+    /// Set how long data of a marketplace is kept and whether it may train a model.
+    Policy(PolicyArgs),
+    /// Ask a marketplace nothing, or one market or operation of it, until it is resumed.
+    Pause(PauseArgs),
+    /// End pauses, those of the circuit breaker included.
+    Resume {
+        /// The marketplace.
+        marketplace: Marketplace,
+        /// Only pauses of this market.
+        #[arg(long)]
+        market: Option<String>,
+        /// Only pauses of this operation.
+        #[arg(long, value_name = "NAME")]
+        operation: Option<String>,
+        /// Who resumes it.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        by: String,
+        /// Say which pauses would end.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Delete now what was kept for as long as its source allows.
+    Purge {
+        /// Say what would be deleted.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// Options of `sources policy`.
+#[derive(Debug, Args)]
+pub struct PolicyArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// How long content of listings is kept, answers about listings included: a number of h or d, or `forever`.
+    #[arg(long, value_name = "TIME")]
+    pub listing_retention: Option<String>,
+    /// How long other answers are kept.
+    #[arg(long, value_name = "TIME")]
+    pub raw_retention: Option<String>,
+    /// How long observations of keywords are kept.
+    #[arg(long, value_name = "TIME")]
+    pub aggregate_retention: Option<String>,
+    /// Whether models may be trained on its data.
+    #[arg(long, value_name = "BOOL")]
+    pub may_train: Option<bool>,
+    /// Who decides.
+    #[arg(long, value_name = "NAME")]
+    pub by: String,
+    /// Say what would be in force.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `sources pause`.
+#[derive(Debug, Args)]
+pub struct PauseArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// Only this market.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only this operation.
+    #[arg(long, value_name = "NAME")]
+    pub operation: Option<String>,
+    /// When it ends by itself, RFC 3339.
+    #[arg(long, value_name = "TIME", conflicts_with = "for_time")]
+    pub until: Option<chrono::DateTime<chrono::Utc>>,
+    /// After how long it ends by itself: a number of m, h or d.
+    #[arg(long = "for", value_name = "TIME")]
+    pub for_time: Option<String>,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who pauses it.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub by: String,
+    /// Say what would be paused.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// The settings.

@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Days, NaiveTime, Utc};
-use chrono_tz::Tz;
 use digitallz_common::clock::Clock;
 use digitallz_common::database;
 use digitallz_common::keyword::Keyword;
@@ -28,7 +27,10 @@ use crate::output;
 use crate::postgres::{self, DATABASE_NAME, PrivatePostgres};
 use crate::progress::Progress;
 use crate::roles;
-use crate::scheduler::{self, Action};
+use crate::scheduler::definition::{Action, Definition, Origin};
+use crate::scheduler::policy::OverlapPolicy;
+use crate::scheduler::rhythm::Rhythm;
+use crate::scheduler::{self, table};
 use crate::settings::Environment;
 
 /// The sandbox's limits are raised by this factor, and the collectors' with them.
@@ -94,6 +96,10 @@ async fn run_on(private_postgres: &PrivatePostgres, cli: &Cli, args: &DemoArgs) 
     let environment = demo_environment(&sandbox);
     let keyword_count = import_keywords(&db, args.keywords, clock.now()).await?;
     make_schedules(&db, first).await?;
+    demo_mark::acknowledge_sources(&db, first).await?;
+    eprintln!(
+        "demo: acknowledges the terms of its own pretend marketplaces; those of the true ones are yours to acknowledge"
+    );
     eprintln!(
         "demo: {keyword_count} keywords, {} weekly collections from {} to {}",
         weeks.len(),
@@ -199,13 +205,17 @@ async fn import_keywords(db: &PgPool, per_marketplace: u16, now: DateTime<Utc>) 
 
 /// Makes one weekly schedule per site; the first of its moments is `first`.
 async fn make_schedules(db: &PgPool, first: DateTime<Utc>) -> anyhow::Result<()> {
-    let weekly: cron::Schedule = "0 0 6 * * SUN".parse()?;
+    let weekly = Rhythm::parse("0 6 * * SUN", "UTC")?;
     let just_before = first - chrono::Duration::seconds(1);
     let mut connection = db.acquire().await?;
     for marketplace in Marketplace::ALL {
         let action = Action::Crawl(Site::new(marketplace, "US")?);
-        let name = format!("weekly-{marketplace}-us");
-        scheduler::ensure_schedule(&mut connection, &name, &action, &weekly, Tz::UTC, just_before).await?;
+        let schedule = Definition {
+            // A week begins while the last answers of the one before are still being read.
+            overlap: OverlapPolicy::Allow,
+            ..Definition::new(&format!("weekly-{marketplace}-us"), action, weekly.clone())
+        };
+        table::insert(&mut connection, &schedule, Origin::Settings, just_before).await?;
     }
     Ok(())
 }
@@ -229,16 +239,17 @@ async fn collect(db: &PgPool, clock: &Clock, sandbox: &Sandbox, weeks: &[DateTim
 /// Trains and predicts, through schedules that fall due now.
 async fn score(db: &PgPool, clock: &Clock) -> anyhow::Result<()> {
     eprintln!("demo: training and backtesting the models");
-    let hourly: cron::Schedule = "0 0 * * * *".parse()?;
+    let hourly = Rhythm::parse("0 * * * *", "UTC")?;
     for (name, action) in [("train", Action::Train), ("score", Action::Score)] {
         let now = clock.now() + chrono::Duration::hours(1);
         let mut connection = db.acquire().await?;
-        scheduler::ensure_schedule(&mut connection, name, &action, &hourly, Tz::UTC, clock.now()).await?;
+        let schedule = Definition::new(name, action, hourly.clone());
+        table::insert(&mut connection, &schedule, Origin::Settings, clock.now()).await?;
         drop(connection);
         clock.set(now);
         scheduler::tick(db, now).await?;
         wait_until_idle(db, &["score"]).await?;
-        sqlx::query!("update ops.schedules set is_paused = true where schedule_name = $1", name).execute(db).await?;
+        table::pause(&mut *db.acquire().await?, name, "the demo trains and predicts once").await?;
     }
     Ok(())
 }

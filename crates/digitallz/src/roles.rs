@@ -13,6 +13,7 @@ use tracing::{error, info};
 
 use crate::cli::Role;
 use crate::scheduler;
+use crate::scheduler::timetable::{self, Timetable};
 use crate::settings::Environment;
 
 /// How often a scheduler looks for due entries.
@@ -37,7 +38,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
     for role in roles {
         match role {
             Role::Scheduler => {
-                let timetable = scheduler::Timetable::read(environment)?;
+                let timetable = Timetable::read(environment)?;
                 service.tasks.spawn(run_scheduler(db.clone(), clock.clone(), timetable, shutdown.clone()));
                 let retention = environment.job_retention()?;
                 service.tasks.spawn(run_pruning(db.clone(), retention, shutdown.clone()));
@@ -77,10 +78,10 @@ impl Roles {
     }
 }
 
-async fn run_scheduler(db: PgPool, clock: Clock, timetable: scheduler::Timetable, shutdown: Shutdown) {
+async fn run_scheduler(db: PgPool, clock: Clock, timetable: Timetable, shutdown: Shutdown) {
     loop {
         let tick = async {
-            scheduler::ensure_timetable(&db, &timetable, clock.now()).await?;
+            timetable::ensure(&db, &timetable, clock.now()).await?;
             scheduler::tick(&db, clock.now()).await
         };
         if let Err(problem) = tick.await {
@@ -144,6 +145,7 @@ async fn collect(context: digitallz_collector::Context, job: Job, attempt: Attem
 async fn process(context: digitallz_processor::Context, job: Job, attempt: Attempt) -> Result<(), Failure> {
     match job {
         Job::ProcessPayload(job) => digitallz_processor::process::run(&context, &attempt, job).await,
+        Job::PurgeExpired(job) => digitallz_processor::purge::run(&context, &attempt, job).await,
         other => Err(not_served(&other)),
     }
 }

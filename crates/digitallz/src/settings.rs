@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use digitallz_collector::config::{AmazonConfig, BreakerConfig, CollectorConfig, EbayConfig, EtsyConfig, Limits};
+use digitallz_collector::config::{
+    AmazonConfig, BreakerConfig, CollectorConfig, EbayConfig, EtsyConfig, HttpConfig, Limits,
+};
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
@@ -103,9 +105,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("DIGITALLZ_TRAIN_CRON", "0 0 5 * * MON", "When models are trained."),
     plain("DIGITALLZ_SCORE_CRON", "0 30 5 * * *", "When predictions are made."),
-    plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of the three schedules, an IANA name."),
+    plain("DIGITALLZ_PURGE_CRON", "0 15 * * * *", "When what was kept for as long as its terms allow is deleted."),
+    plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of these schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
+    plain(
+        "DIGITALLZ_SPOOL_DIR",
+        "",
+        "Directory for report documents while they are received, on a disk; by default that for temporary files.",
+    ),
+    plain("DIGITALLZ_DOCUMENT_BYTES_MAX", "8589934592", "Largest report document that is accepted, in bytes as sent."),
     plain(
         "DIGITALLZ_CANARY_KEYWORD",
         "phone case",
@@ -290,6 +299,11 @@ impl Environment {
         ebay.pages = self.pages("DIGITALLZ_EBAY_PAGES")?;
         ebay.details = self.parse("DIGITALLZ_EBAY_DETAILS")?;
 
+        let http = HttpConfig {
+            max_document_bytes: self.parse("DIGITALLZ_DOCUMENT_BYTES_MAX")?,
+            spool_dir: self.get("DIGITALLZ_SPOOL_DIR").map(|directory| PathBuf::from(directory.expose())),
+            ..HttpConfig::default()
+        };
         let mut resources = BTreeMap::new();
         for (marketplace, name) in [
             (Marketplace::Amazon, "DIGITALLZ_AMAZON_RESOURCES"),
@@ -302,6 +316,7 @@ impl Environment {
             amazon: Some(amazon),
             etsy: Some(etsy),
             ebay: Some(ebay),
+            http,
             breaker: BreakerConfig {
                 failures: self.parse("DIGITALLZ_BREAKER_FAILURES")?,
                 open_for: self.seconds("DIGITALLZ_BREAKER_SECONDS")?,
@@ -377,7 +392,7 @@ impl Environment {
         self.job_retention()?;
         self.collect_concurrency()?;
         self.process_concurrency()?;
-        for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON"] {
+        for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON", "DIGITALLZ_PURGE_CRON"] {
             self.cron(name)?;
         }
         self.time_zone()?;

@@ -3,12 +3,14 @@
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
 //! | `process_payload` | [`process::run`] | a payload reading with everything it says, or a quarantined payload |
+//! | `purge_expired` | [`purge::run`] | nothing that was kept for as long as its source allows |
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub mod marketplaces;
 pub mod process;
+pub mod purge;
 pub mod reading;
 
 mod bids;

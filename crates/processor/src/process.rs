@@ -1,5 +1,7 @@
 //! Reads one stored raw payload and writes what it says.
 
+use std::io::Read;
+
 use digitallz_common::failure::{self, Failure};
 use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
@@ -21,7 +23,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         attempt.complete(&mut connection).await?;
         return Ok(());
     }
-    let payload = raw_payload::get(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
+    let (payload, chunks) = raw_payload::open(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
     let tracked = match payload.resource.subject() {
         Subject::Keyword => TrackedKeywords::default(),
         Subject::Market => store::tracked_keywords(&mut connection, &payload.site).await?,
@@ -30,9 +32,17 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
             store::tracked_keywords(&mut connection, &payload.site).await?.asked_in(request_body)
         }
     };
+    let (payload, outcome) = match chunks {
+        Some(chunks) => {
+            let read = move |body: &mut dyn Read| {
+                let outcome = marketplaces::read_passing(&payload, body, &tracked);
+                (payload, outcome)
+            };
+            chunks.read(&mut connection, read).await.map_err(load_failure)?
+        }
+        None => think(payload, tracked).await?,
+    };
     drop(connection);
-
-    let (payload, outcome) = think(payload, tracked).await?;
 
     let now = ctx.clock.now();
     let mut tx = ctx.db.begin().await?;
@@ -52,9 +62,10 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
 /// A database may come back; bytes that are gone or damaged do not.
 fn load_failure(error: RawPayloadError) -> Failure {
     match error {
-        RawPayloadError::Database { source: sqlx::Error::RowNotFound, .. } | RawPayloadError::Damaged { .. } => {
-            Failure::give_up(error)
-        }
+        RawPayloadError::Database { source: sqlx::Error::RowNotFound, .. }
+        | RawPayloadError::Damaged { .. }
+        | RawPayloadError::Purged { .. }
+        | RawPayloadError::InChunks { .. } => Failure::give_up(error),
         RawPayloadError::Database { .. } => Failure::retry(error),
     }
 }
@@ -85,9 +96,9 @@ fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
             raw_payload.id = raw_payload_id,
             marketplace,
             resource,
-            quarantined_rows = reading.quarantined.len(),
+            quarantined_rows = reading.quarantined_row_count(),
             "quarantined {} of {} rows of payload {raw_payload_id}",
-            reading.quarantined.len(),
+            reading.quarantined_row_count(),
             reading.row_count
         ),
         Ok(reading) => debug!(

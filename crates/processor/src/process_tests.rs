@@ -80,7 +80,7 @@ impl World {
             status_code: 200,
             response_headers: json!({}),
             content_type: None,
-            body: body.as_bytes().to_vec(),
+            body: body.as_bytes().to_vec().into(),
             fetched_at,
             ingested_at: fetched_at,
         };

@@ -21,14 +21,23 @@ pub struct Reading {
     pub sellers: Vec<SellerReading>,
     /// Categories that suit the keyword, the most suitable first.
     pub categories: Vec<CategoryReading>,
-    /// Rows that broke the contract.
+    /// Rows that broke the contract; of very many, the first.
     pub quarantined: Vec<QuarantinedRow>,
+    /// How many more rows broke the contract.
+    pub further_quarantined_row_count: i32,
     /// Rows (items, listings, report rows) the payload held, broken ones included.
     pub row_count: i32,
     /// Rows about search terms that nobody tracks here.
     pub untracked_row_count: i32,
     /// Rows that were asked for and that the marketplace no longer has.
     pub missing_row_count: i32,
+}
+
+impl Reading {
+    /// Returns the number of rows that broke the contract.
+    pub fn quarantined_row_count(&self) -> i32 {
+        (self.quarantined.len() as i32).saturating_add(self.further_quarantined_row_count)
+    }
 }
 
 /// One metric of one keyword.

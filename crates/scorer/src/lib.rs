@@ -15,6 +15,7 @@ pub mod competition;
 pub mod features;
 pub mod intervals;
 pub mod models;
+mod permission;
 mod prediction;
 pub mod registry;
 pub mod score;

@@ -45,6 +45,23 @@ pub(crate) struct Prediction {
     pub(crate) data_quality_score: f64,
 }
 
+/// Returns a row per keyword and horizon that says what is known and, for all of them, why nothing is predicted.
+pub(crate) fn abstain(
+    target: Target,
+    keyword_ids: &[i64],
+    histories: &[History],
+    as_of: DateTime<Utc>,
+    reason: &str,
+) -> Vec<Prediction> {
+    let histories: BTreeMap<i64, &History> = histories.iter().map(|history| (history.keyword_id, history)).collect();
+    let rows = keyword_ids.iter().flat_map(|&keyword_id| {
+        let mut blank = blank(target, as_of, keyword_id, histories.get(&keyword_id).copied());
+        blank.abstain_reason = Some(reason.to_owned());
+        (1..=HORIZON_COUNT).map(move |horizon| at_horizon(&blank, horizon))
+    });
+    rows.collect()
+}
+
 /// Everything that a prediction is made of.
 pub(crate) struct Predictor<'a> {
     pub(crate) target: Target,
@@ -69,7 +86,7 @@ impl Predictor<'_> {
             .collect();
         let mut all = Vec::with_capacity(keyword_ids.len() * HORIZON_COUNT);
         for &keyword_id in keyword_ids {
-            let blank = self.blank(keyword_id, histories.get(&keyword_id).copied());
+            let blank = blank(self.target, self.as_of, keyword_id, histories.get(&keyword_id).copied());
             match (last_rows.get(&keyword_id), histories.get(&keyword_id)) {
                 (Some(&row), Some(history)) if blank.abstain_reason.is_none() => {
                     self.fill(&blank, row, history, &mut all)
@@ -78,45 +95,6 @@ impl Predictor<'_> {
             }
         }
         all
-    }
-
-    /// Says what is known of a keyword, and why nothing can be predicted where that is so; its week is the last one.
-    fn blank(&self, keyword_id: i64, history: Option<&History>) -> Prediction {
-        let weeks = history.map_or(&[][..], |history| &history.weeks);
-        let carrying = weeks.chunk_by(|a, b| b.week - a.week - 1 <= series::BRIDGED_WEEKS_MAX).last().unwrap_or(&[]);
-        let as_of_week = week_of(self.as_of.date_naive());
-        let last_full_week = week_of(last_full_week_start(self.as_of));
-        let abstain_reason = match carrying.last() {
-            None => Some("no week was observed".to_owned()),
-            Some(last) if as_of_week - last.week > AGE_WEEKS_MAX => {
-                Some(format!("the last observed week is older than {AGE_WEEKS_MAX} weeks"))
-            }
-            Some(_) if carrying.len() < OBSERVED_WEEKS_MIN => {
-                Some(format!("fewer than {OBSERVED_WEEKS_MIN} weeks were observed without a long gap"))
-            }
-            Some(_) => None,
-        };
-        let is_demand = self.target != Target::CompetitionScore;
-        Prediction {
-            keyword_id,
-            horizon: 0,
-            target_date: sunday_of(carrying.last().map_or(last_full_week, |last| last.week)),
-            current_value: carrying.last().map(|last| last.value),
-            value: None,
-            lo_80: None,
-            hi_80: None,
-            lo_95: None,
-            hi_95: None,
-            baseline_value: None,
-            trend_class: is_demand.then_some("unknown"),
-            competition_level: None,
-            abstain_reason,
-            observation_count: carrying.len(),
-            first_observed_date: carrying.first().map(|first| sunday_of(first.week)),
-            last_observed_date: carrying.last().map(|last| sunday_of(last.week)),
-            sources: history.map_or_else(String::new, |history| history.sources.join(",")),
-            data_quality_score: data_quality(history, last_full_week),
-        }
     }
 
     /// Predicts every horizon from the last row of a keyword.
@@ -146,6 +124,45 @@ impl Predictor<'_> {
             }
             all.push(prediction);
         }
+    }
+}
+
+/// Says what is known of a keyword, and why nothing can be predicted where that is so; its week is the last one.
+fn blank(target: Target, as_of: DateTime<Utc>, keyword_id: i64, history: Option<&History>) -> Prediction {
+    let weeks = history.map_or(&[][..], |history| &history.weeks);
+    let carrying = weeks.chunk_by(|a, b| b.week - a.week - 1 <= series::BRIDGED_WEEKS_MAX).last().unwrap_or(&[]);
+    let as_of_week = week_of(as_of.date_naive());
+    let last_full_week = week_of(last_full_week_start(as_of));
+    let abstain_reason = match carrying.last() {
+        None => Some("no week was observed".to_owned()),
+        Some(last) if as_of_week - last.week > AGE_WEEKS_MAX => {
+            Some(format!("the last observed week is older than {AGE_WEEKS_MAX} weeks"))
+        }
+        Some(_) if carrying.len() < OBSERVED_WEEKS_MIN => {
+            Some(format!("fewer than {OBSERVED_WEEKS_MIN} weeks were observed without a long gap"))
+        }
+        Some(_) => None,
+    };
+    let is_demand = target != Target::CompetitionScore;
+    Prediction {
+        keyword_id,
+        horizon: 0,
+        target_date: sunday_of(carrying.last().map_or(last_full_week, |last| last.week)),
+        current_value: carrying.last().map(|last| last.value),
+        value: None,
+        lo_80: None,
+        hi_80: None,
+        lo_95: None,
+        hi_95: None,
+        baseline_value: None,
+        trend_class: is_demand.then_some("unknown"),
+        competition_level: None,
+        abstain_reason,
+        observation_count: carrying.len(),
+        first_observed_date: carrying.first().map(|first| sunday_of(first.week)),
+        last_observed_date: carrying.last().map(|last| sunday_of(last.week)),
+        sources: history.map_or_else(String::new, |history| history.sources.join(",")),
+        data_quality_score: data_quality(history, last_full_week),
     }
 }
 

@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use tracing::{info, warn};
 
-use crate::Context;
 use crate::competition::{self, SCORE_VERSION};
 use crate::features::{FEATURE_SET_VERSION, FeatureError, Panel};
-use crate::prediction::{Prediction, Predictor};
+use crate::prediction::{self, Prediction, Predictor};
 use crate::registry;
 use crate::series::{self, History, ScoredWeek};
 use crate::target::{ModelName, Target};
+use crate::{Context, permission};
 
 /// Rows of one statement.
 const CHUNK_ROWS: usize = 5_000;
@@ -42,7 +42,8 @@ impl From<ScoreError> for Failure {
 /// Scores and predicts from what was known at `job.as_of`.
 ///
 /// Every active keyword of a marketplace that has a champion gets a row per model and horizon; where its history
-/// cannot carry a prediction, the row says why.
+/// cannot carry a prediction, the row says why. Where the data of a marketplace may not train a model, no model speaks of
+/// it, not even one that was trained before: the rows say so.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result<(), Failure> {
     let mut scores = Vec::new();
     let mut predictions = Vec::new();
@@ -55,8 +56,13 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
         let competition = series::histories_of(&scored);
         scores.extend(only_new(&ctx.db, marketplace, scored).await?);
         let demand = series::load(&ctx.db, ModelName::Demand, marketplace, job.as_of).await?;
+        let may_train = permission::may_train(&ctx.db, marketplace).await?;
         for (model_name, histories) in [(ModelName::Demand, demand), (ModelName::Competition, competition)] {
-            predictions.extend(predict(ctx, model_name, marketplace, &keyword_ids, histories, job.as_of).await?);
+            if may_train {
+                predictions.extend(predict(ctx, model_name, marketplace, &keyword_ids, histories, job.as_of).await?);
+            } else {
+                predictions.push(abstain(model_name, marketplace, &keyword_ids, &histories, job.as_of));
+            }
         }
     }
 
@@ -87,8 +93,22 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
 struct Batch {
     model_name: ModelName,
     target: Target,
-    model_version_id: i64,
+    /// None where the terms allow no model.
+    model_version_id: Option<i64>,
     rows: Vec<Prediction>,
+}
+
+/// Says of every keyword that no model may predict it.
+fn abstain(
+    model_name: ModelName,
+    marketplace: Marketplace,
+    keyword_ids: &[i64],
+    histories: &[History],
+    as_of: DateTime<Utc>,
+) -> Batch {
+    let target = Target::of(model_name, marketplace);
+    let rows = prediction::abstain(target, keyword_ids, histories, as_of, &permission::refusal(marketplace));
+    Batch { model_name, target, model_version_id: None, rows }
 }
 
 async fn predict(
@@ -120,7 +140,7 @@ async fn predict(
     .await
     .map_err(ScoreError::from)?
     .map_err(ScoreError::from)?;
-    Ok(Some(Batch { model_name, target, model_version_id: champion.model_version_id, rows }))
+    Ok(Some(Batch { model_name, target, model_version_id: Some(champion.model_version_id), rows }))
 }
 
 /// Drops the weeks that are scored already: a score is written once.

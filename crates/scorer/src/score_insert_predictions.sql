@@ -17,4 +17,5 @@ from unnest($10::bigint[], $11::integer[], $12::date[], $13::double precision[],
     as predictions (keyword_id, horizon_days, target_date, current_value, predicted_value, lo_80, hi_80, lo_95, hi_95,
                     baseline_value, trend_class, competition_level, abstain_reason, observation_count,
                     first_observed_date, last_observed_date, sources, data_quality_score)
-on conflict (keyword_id, target_kind, as_of_date, horizon_days, model_version_id) do nothing
+-- One row per model and day; where the terms allow no model, one per scoring.
+on conflict do nothing

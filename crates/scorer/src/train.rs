@@ -14,7 +14,7 @@ use crate::models::{self, Model, ModelError};
 use crate::registry::{self, NewVersion, Registered};
 use crate::series::{self, History};
 use crate::target::{ModelName, Target};
-use crate::{Context, competition};
+use crate::{Context, competition, permission};
 
 /// Why a training failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,10 +39,15 @@ impl From<TrainError> for Failure {
 /// Trains both models of every marketplace on what was known at `job.as_of`.
 ///
 /// A model becomes champion when there is none, or when its error is lower than the champion's on the same origins.
-/// The naive models take part in the choice, so that no champion is worse than they are.
+/// The naive models take part in the choice, so that no champion is worse than they are. A marketplace whose data may not
+/// train is left out: its series are not even loaded.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(), Failure> {
     let mut trained = Vec::new();
     for marketplace in Marketplace::ALL {
+        if !permission::may_train(&ctx.db, marketplace).await? {
+            info!(%marketplace, "trained no model for {marketplace}: {}", permission::refusal(marketplace));
+            continue;
+        }
         let (demand, competition) = tokio::try_join!(
             train(ctx, ModelName::Demand, marketplace, job.as_of),
             train(ctx, ModelName::Competition, marketplace, job.as_of),

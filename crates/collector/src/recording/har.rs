@@ -146,6 +146,7 @@ impl Entry {
             status: self.response.status,
             headers: headers.map(|header| (header.name.to_ascii_lowercase(), header.value.clone())).collect(),
             body: Vec::new(),
+            document: None,
             received_at: DateTime::UNIX_EPOCH,
         }
     }

@@ -15,6 +15,7 @@ use digitallz_common::jobs::{Job, PlanCrawl};
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site, Subject};
 use digitallz_common::queue;
+use digitallz_common::source_policy;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
@@ -23,6 +24,7 @@ use uuid::Uuid;
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
 use crate::commands::runs::{self, Sums};
+use crate::commands::sources;
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -31,7 +33,7 @@ use crate::roles;
 use crate::session::Session;
 
 /// Priority of runs that a person asked for; scheduled ones have 0.
-const OPERATOR_PRIORITY: i32 = 10;
+pub const OPERATOR_PRIORITY: i32 = 10;
 
 /// How often a waiting command looks at its run.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
@@ -139,14 +141,8 @@ fn context(session: &Session) -> anyhow::Result<Context> {
 
 /// Says why nothing may be collected from a marketplace; nothing when its terms are acknowledged.
 async fn terms_refusal(db: &PgPool, marketplace: Marketplace) -> Result<Option<String>, sqlx::Error> {
-    let version = sqlx::query_scalar!(
-        "select terms_version from ops.source_policies where marketplace = $1",
-        marketplace.name()
-    )
-    .fetch_one(db)
-    .await?;
-    let refusal = format!("nothing is collected from {marketplace}: its terms of use are not acknowledged");
-    Ok(version.is_none().then_some(refusal))
+    let mut connection = db.acquire().await?;
+    Ok(source_policy::get(&mut connection, marketplace).await?.refusal())
 }
 
 async fn note_missing_workers(session: &Session) -> anyhow::Result<()> {
@@ -176,6 +172,7 @@ async fn start_and_wait(
         None
     } else {
         demo_mark::note_users_data(&session.db).await?;
+        sources::require_terms(&session.db, site.marketplace).await?;
         Some(start(&session.db, site, chosen, session.clock.now()).await?)
     };
     let crawl = Crawl {
@@ -207,7 +204,10 @@ async fn wait_for(cli: &Cli, session: &Session, crawl_run_ids: &[Uuid]) -> anyho
     let all = loop {
         let mut all = Vec::with_capacity(crawl_run_ids.len());
         for crawl_run_id in crawl_run_ids {
-            all.push(RunSums { crawl_run_id: *crawl_run_id, sums: runs::sums(&session.db, Some(*crawl_run_id)).await? });
+            all.push(RunSums {
+                crawl_run_id: *crawl_run_id,
+                sums: runs::sums(&session.db, Some(*crawl_run_id)).await?,
+            });
         }
         let add = |count: fn(&Sums) -> i64| all.iter().map(|run| count(&run.sums)).sum::<i64>();
         let (jobs, open) = (add(|sums| sums.job_count), add(|sums| sums.open_job_count));

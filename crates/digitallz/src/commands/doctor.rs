@@ -1,11 +1,14 @@
 //! `digitallz doctor`: looks for what is missing or wrong, and says what to do about it.
 
-use digitallz_common::marketplace::Marketplace;
+use chrono::TimeDelta;
 use digitallz_common::queue;
+use digitallz_processor::purge;
 use serde::Serialize;
 use sqlx::PgPool;
 
 use crate::cli::Cli;
+use crate::commands::sources;
+use crate::commands::sources::status::{self, Source};
 use crate::exit::Ending;
 use crate::output;
 use crate::session::Session;
@@ -16,15 +19,15 @@ struct Finding {
     subject: &'static str,
     is_well: bool,
     finding: String,
-    next_step: Option<&'static str>,
+    next_step: Option<String>,
 }
 
 fn well(subject: &'static str, finding: impl Into<String>) -> Finding {
     Finding { subject, is_well: true, finding: finding.into(), next_step: None }
 }
 
-fn wrong(subject: &'static str, finding: impl Into<String>, next_step: &'static str) -> Finding {
-    Finding { subject, is_well: false, finding: finding.into(), next_step: Some(next_step) }
+fn wrong(subject: &'static str, finding: impl Into<String>, next_step: impl Into<String>) -> Finding {
+    Finding { subject, is_well: false, finding: finding.into(), next_step: Some(next_step.into()) }
 }
 
 /// Looks at everything; ends as partly done when something is not well.
@@ -42,7 +45,7 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
             output::text("", |row: &Finding| if row.is_well { "ok" } else { "!!" }.to_owned()),
             output::text("SUBJECT", |row: &Finding| row.subject.to_owned()),
             output::text("FINDING", |row: &Finding| row.finding.clone()),
-            output::text("NEXT STEP", |row: &Finding| row.next_step.unwrap_or_default().to_owned()),
+            output::text("NEXT STEP", |row: &Finding| row.next_step.clone().unwrap_or_default()),
         ],
     )?;
     Ok(if findings.iter().all(|finding| finding.is_well) { Ending::Done } else { Ending::PartlyDone })
@@ -51,15 +54,10 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
 async fn look(session: &Session) -> anyhow::Result<Vec<Finding>> {
     let db = &session.db;
     let mut findings = vec![well("database", database_version(db).await?)];
-    for marketplace in Marketplace::ALL {
-        let missing = session.environment.missing_credentials(marketplace);
-        findings.push(if missing.is_empty() {
-            well(marketplace.name(), "credentials are set")
-        } else {
-            let finding = format!("its jobs will be given up: {} not set", missing.join(", "));
-            wrong(marketplace.name(), finding, "set them in the environment or the file of --env-file")
-        });
+    for source in status::all(session).await? {
+        findings.extend(look_at_source(&source));
     }
+    findings.extend(look_at_purge(session).await?);
     let counts = sqlx::query!(
         r#"select (select count(*) from core.keywords where is_active) as "keyword_count!",
                   (select count(*) from ops.dead_letters where resolution is null) as "dead_letter_count!",
@@ -101,6 +99,66 @@ async fn look(session: &Session) -> anyhow::Result<Vec<Finding>> {
         ),
         count => well("models", format!("{count} predict")),
     });
+    Ok(findings)
+}
+
+/// Looks at credentials, terms, policy, pauses and breakers of one source.
+fn look_at_source(source: &Source) -> Vec<Finding> {
+    let (marketplace, subject) = (source.marketplace, source.marketplace.name());
+    let mut findings = Vec::new();
+    findings.push(if source.missing_settings.is_empty() {
+        well(subject, "credentials are set")
+    } else {
+        let finding = format!("its jobs will be given up: {} not set", source.missing_settings.join(", "));
+        wrong(subject, finding, "set them in the environment or the file of --env-file")
+    });
+    let terms = format!("terms: {}", status::terms_in_words(source));
+    findings.push(match source.terms {
+        "acknowledged" => well(subject, terms),
+        _ => wrong(subject, format!("{terms}; nothing is collected"), sources::next_step(marketplace)),
+    });
+    findings.push(well(
+        subject,
+        format!(
+            "{}; listings are kept {}, other answers {}, aggregates {}",
+            if source.may_train { "may train models" } else { "may not train models" },
+            source.listing_retention,
+            source.raw_retention,
+            source.aggregate_retention,
+        ),
+    ));
+    if !source.pauses.is_empty() {
+        let finding = format!("paused: {}", status::pauses_in_words(source));
+        findings.push(wrong(subject, finding, format!("`digitallz sources resume {marketplace}` when it may go on")));
+    }
+    if !source.breakers.is_empty() {
+        let finding = format!("circuit breakers: {}", status::breakers_in_words(source));
+        findings.push(wrong(subject, finding, format!("see `digitallz sources show {marketplace}` for the causes")));
+    }
+    findings
+}
+
+/// Looks for what is past its time, and for long enough that a purge should have come by.
+async fn look_at_purge(session: &Session) -> anyhow::Result<Vec<Finding>> {
+    const GRACE: TimeDelta = TimeDelta::hours(2);
+    let as_of = session.clock.now() - GRACE;
+    let overdue = purge::due(&mut *session.db.acquire().await?, as_of).await?;
+    let late = overdue.iter().filter(|counts| counts.total() > 0);
+    let findings: Vec<Finding> = late
+        .map(|counts| {
+            let finding = format!(
+                "{} answers and {} rows of {} are past their time for more than {} hours",
+                counts.raw_payload_count,
+                counts.total() - counts.raw_payload_count,
+                counts.marketplace,
+                GRACE.num_hours(),
+            );
+            wrong("purge", finding, "run `digitallz sources purge`, and the scheduler and processor all the time")
+        })
+        .collect();
+    if findings.is_empty() {
+        return Ok(vec![well("purge", "nothing is past its time")]);
+    }
     Ok(findings)
 }
 

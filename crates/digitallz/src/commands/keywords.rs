@@ -193,8 +193,7 @@ pub async fn import(
 
 /// Makes sure that a keyword is known, with the tags and the weight its entry names, and returns its identifier.
 pub async fn ensure(connection: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> Result<i64, sqlx::Error> {
-    let keyword_id =
-        keyword::ensure(&mut *connection, &entry.site, &entry.keyword, &entry.original_text, now).await?;
+    let keyword_id = keyword::ensure(&mut *connection, &entry.site, &entry.keyword, &entry.original_text, now).await?;
     if !entry.tags.is_empty() || entry.weight.is_some() {
         sqlx::query!(
             "update core.keywords
@@ -377,10 +376,15 @@ mod tests {
     fn tags_and_weights_are_read_with_their_keyword() {
         let csv = "keyword,tags,weight\nlamp,Home;summer-2026,2.5\ntowel,,\n";
         let entries = parse(csv, Some(Marketplace::Ebay), "US").unwrap();
-        assert_eq!((&entries[0].tags[..], entries[0].weight), (&["home", "summer-2026"].map(str::to_owned)[..], Some(2.5)));
+        assert_eq!(
+            (&entries[0].tags[..], entries[0].weight),
+            (&["home", "summer-2026"].map(str::to_owned)[..], Some(2.5))
+        );
         assert_eq!((&entries[1].tags[..], entries[1].weight), (&[][..], None));
         let problems = parse("keyword,tags,weight\nlamp,a b,1\nhat,,0\n", Some(Marketplace::Ebay), "US").unwrap_err();
-        assert!(problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight"));
+        assert!(
+            problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight")
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub mod predictions;
 mod run;
 pub mod runs;
 mod sandbox;
+mod schedules;
+pub mod sources;
 
 use crate::cli::{Cli, Command};
 use crate::demo;
@@ -26,10 +28,12 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Db(command) => database::run(&cli, command).await,
         Command::Keywords(command) => keywords::run(&cli, command).await,
         Command::Crawl(command) => crawl::run(&cli, command).await,
+        Command::Schedules(command) => schedules::run(&cli, command).await,
         Command::Runs(command) => runs::run(&cli, command).await,
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor => doctor::run(&cli).await,
         Command::Config(command) => config::run(&cli, command),
     }

@@ -43,7 +43,7 @@ pub struct PredictionRow {
     pub competition_level: Option<String>,
     /// Why there is no prediction.
     pub abstain_reason: Option<String>,
-    /// Model and version.
+    /// Model and version; none where the terms of the source allow no model.
     pub model: String,
 }
 
@@ -97,7 +97,7 @@ pub async fn latest(
                   target_kind as "target_kind!", target_metric as "target_metric!", unit as "unit!",
                   target_date as "target_date!", horizon_days / 7 as "horizon_weeks!", current_value, predicted_value,
                   lo_80, hi_80, trend_class, competition_level, abstain_reason,
-                  model_name || ' ' || model_version as "model!"
+                  coalesce(model_name || ' ' || model_version, 'none') as "model!"
            from analytics.keyword_predictions_v1
            where is_latest
              and keyword_id in (

@@ -21,6 +21,7 @@ pub async fn run(cli: &Cli, args: &SandboxArgs) -> anyhow::Result<Ending> {
         limit_factor: args.limit_factor,
         token_lifetime: TOKEN_LIFETIME,
         ports: [args.ports[0], args.ports[1], args.ports[2]],
+        report_document_bytes: args.report_document_bytes,
         ..SandboxConfig::default()
     })
     .await?;

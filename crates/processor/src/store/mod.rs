@@ -110,7 +110,7 @@ async fn insert_reading(
         reading.observations.len() as i32,
         reading.listings.len() as i32,
         reading.serp_entries.len() as i32,
-        reading.quarantined.len() as i32,
+        reading.quarantined_row_count(),
         reading.untracked_row_count,
         reading.missing_row_count,
         now,

@@ -459,7 +459,7 @@ pub(super) mod tests {
         let cursor = "document:amzn1.spdoc.1/..%2F https://store/x?signature=s";
         let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some(cursor));
         assert_eq!(request.url.as_str(), "https://store/x?signature=s");
-        assert!(!request.token.is_some() && request.expects == Expects::Document);
+        assert!(request.token.is_none() && request.expects == Expects::Document);
 
         let request = amazon().request_of(Resource::SearchTermsReport, "US", None, Some("document:a/b"));
         assert_eq!(request.url.path(), "/reports/2021-06-30/documents/a%2Fb");

@@ -1,12 +1,12 @@
 //! Answers of Amazon: pages of the catalog, prices, bids, and how far a report has come.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use digitallz_common::jobs::FetchPage;
 use digitallz_common::marketplace::Resource;
 use digitallz_common::week;
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -264,7 +264,7 @@ fn read_download(document: Document, answer: &Answer) -> Result<Step, AnswerErro
         return Err(told_as_fatal(&document, error));
     }
     if document.is_fatal {
-        return Err(AnswerError::Failed(format!("the report ended FATAL: {}", error_details(&answer.body))));
+        return Err(AnswerError::Failed(format!("the report ended FATAL: {}", error_details(answer))));
     }
     check_document(answer)?;
     Ok(Step::Keep(Vec::new()))
@@ -285,13 +285,12 @@ fn check_document(answer: &Answer) -> Result<(), AnswerError> {
     if answer.is_web_page() {
         return Err(AnswerError::Unusable(web_page(answer).to_owned()));
     }
-    let mut document = unpacked(&answer.body);
+    let unreadable = |error| AnswerError::Unusable(format!("the report document cannot be unpacked: {error}"));
+    let mut document = unpacked(answer).map_err(unreadable)?;
     let mut buffer = vec![0; 64 * 1024];
     let (mut first, mut last) = (None, None);
     loop {
-        let length = document
-            .read(&mut buffer)
-            .map_err(|error| AnswerError::Unusable(format!("the report document cannot be unpacked: {error}")))?;
+        let length = document.read(&mut buffer).map_err(unreadable)?;
         if length == 0 {
             break;
         }
@@ -307,7 +306,7 @@ fn check_document(answer: &Answer) -> Result<(), AnswerError> {
 }
 
 /// Reads why a report failed, in Amazon's words.
-fn error_details(body: &[u8]) -> String {
+fn error_details(answer: &Answer) -> String {
     const LONGEST_BYTES: u64 = 64 * 1024;
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -315,14 +314,17 @@ fn error_details(body: &[u8]) -> String {
         error_details: String,
     }
     let mut text = Vec::new();
-    let read = unpacked(body).take(LONGEST_BYTES).read_to_end(&mut text);
+    let read = unpacked(answer).and_then(|document| document.take(LONGEST_BYTES).read_to_end(&mut text));
     let details = read.ok().and_then(|_| serde_json::from_slice::<Details>(&text).ok());
     details.map_or_else(|| "its document explains nothing".to_owned(), |details| shortened(&details.error_details))
 }
 
-fn unpacked(body: &[u8]) -> Box<dyn Read + '_> {
+fn unpacked(answer: &Answer) -> io::Result<Box<dyn Read + '_>> {
     const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-    if body.starts_with(&GZIP_MAGIC) { Box::new(BufReader::new(MultiGzDecoder::new(body))) } else { Box::new(body) }
+    const BUFFER_BYTES: usize = 64 * 1024;
+    let mut body = BufReader::with_capacity(BUFFER_BYTES, answer.reader());
+    let is_packed = body.fill_buf()?.starts_with(&GZIP_MAGIC);
+    if is_packed { Ok(Box::new(MultiGzDecoder::new(body))) } else { Ok(Box::new(body)) }
 }
 
 fn next_step(question: &Question, step: &ReportStep) -> NextFetch {

@@ -52,9 +52,7 @@ const OFFSET_MAX: u32 = 12_000;
 
 /// Returns cautious limits; the true ones are in every answer.
 pub fn limits() -> Limits {
-    Limits::of(&SCOPES)
-        .with(Limits::ANY, Window::sliding(5, SECOND))
-        .with(Limits::ANY, Window::sliding(5_000, DAY))
+    Limits::of(&SCOPES).with(Limits::ANY, Window::sliding(5, SECOND)).with(Limits::ANY, Window::sliding(5_000, DAY))
 }
 
 pub(crate) fn missing_settings(config: &EtsyConfig) -> Vec<&'static str> {

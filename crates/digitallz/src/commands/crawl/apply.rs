@@ -5,6 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, TimeDelta, Utc};
 use digitallz_collector::Context;
 use digitallz_collector::estimate::Load;
+use digitallz_common::audit;
 use digitallz_common::marketplace::Marketplace;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ use super::selectors::{Missing, Selectors};
 use super::{NewRun, make_run, weeks};
 use crate::cli::{ApplyArgs, Cli};
 use crate::commands::keywords::{self, Entry};
+use crate::commands::sources;
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -120,9 +122,8 @@ async fn apply(
     }
     for marketplace in Marketplace::ALL {
         let is_asked = plan.runs.iter().any(|run| run.site.marketplace == marketplace);
-        if is_asked && let Some(refusal) = super::terms_refusal(&ctx.db, marketplace).await? {
-            let next = format!("read its terms of use and acknowledge them: `digitallz sources acknowledge {marketplace}`");
-            return Err(UserError::blocked(refusal, next).into());
+        if is_asked {
+            sources::require_terms(&ctx.db, marketplace).await?;
         }
     }
     // Weeks that have data meanwhile are passed over; all else is as it was planned.
@@ -278,19 +279,12 @@ async fn write(
         crawl_run_ids.push(make_run(connection, &new, now).await?);
     }
     let requests: u64 = runs.iter().map(|run| u64::from(run.totals().1)).sum();
-    sqlx::query!(
-        "insert into ops.audit_events (happened_at, actor, action, subject, detail) values ($1, $2, 'apply plan', $3, $4)",
-        now,
-        by,
-        plan.fingerprint,
-        json!({
-            "crawl_run_ids": crawl_run_ids,
-            "requests_most": requests,
-            "request_budget": plan.request_budget,
-            "left_out_keyword_count": left_out,
-        }),
-    )
-    .execute(connection)
-    .await?;
+    let detail = json!({
+        "crawl_run_ids": crawl_run_ids,
+        "requests_most": requests,
+        "request_budget": plan.request_budget,
+        "left_out_keyword_count": left_out,
+    });
+    audit::record(connection, now, by, "apply plan", &plan.fingerprint, detail).await?;
     Ok(crawl_run_ids)
 }

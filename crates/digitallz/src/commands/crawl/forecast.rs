@@ -98,9 +98,8 @@ async fn forecast(
     for marketplace in Marketplace::ALL.into_iter().filter(|marketplace| only.is_none_or(|only| only == *marketplace)) {
         let ages = ages(ctx, marketplace, target, now).await?;
         let resources = ctx.marketplaces.resources(marketplace).to_vec();
-        let requests = |count: i64| {
-            estimate::requests(&ctx.config, marketplace, &resources, usize::try_from(count).unwrap_or(0))
-        };
+        let requests =
+            |count: i64| estimate::requests(&ctx.config, marketplace, &resources, usize::try_from(count).unwrap_or(0));
         let demands: Vec<Demand> = ages
             .iter()
             .map(|(site, ages)| Demand { site: site.clone(), requests: requests(ages.keyword_count) })
@@ -210,7 +209,10 @@ fn verdict(
         let spare = pace.per_day - pace.needed_per_day;
         let at = first_overdue.filter(|at| *at <= now).unwrap_or(now);
         let recovery = if spare > 0.0 {
-            format!("made up for in {} with what the quota has to spare", span((f64::from(debt_requests) / spare * DAY_S).ceil() as u64))
+            format!(
+                "made up for in {} with what the quota has to spare",
+                span((f64::from(debt_requests) / spare * DAY_S).ceil() as u64)
+            )
         } else {
             "the quota has nothing to spare to make up for it".to_owned()
         };
@@ -224,7 +226,10 @@ fn verdict(
     match TimeDelta::try_seconds((days * DAY_S) as i64).filter(|_| days < 36_500.0) {
         Some(time) => {
             let at = now + time;
-            (Some(at), format!("breaks on {} at {growth_per_day:.1} new keywords a day: there is room for {room:.0}", day(at)))
+            (
+                Some(at),
+                format!("breaks on {} at {growth_per_day:.1} new keywords a day: there is room for {room:.0}", day(at)),
+            )
         }
         None => (None, format!("holds: there is room for {room:.0} keywords")),
     }
@@ -293,7 +298,9 @@ fn print(sites: &[SiteForecast], target: Duration) -> anyhow::Result<()> {
             output::number("TARGET TAKES", move |site: &SiteForecast| optional(site.needed_per_day)),
             output::number("EACH KEYWORD EVERY", |site: &SiteForecast| site.cadence_s.map_or("-".to_owned(), span)),
             output::number("OVERDUE", |site: &SiteForecast| output::thousands(site.overdue_keyword_count)),
-            output::number("DEBT", |site: &SiteForecast| format!("{} requests", output::thousands(site.debt_requests.into()))),
+            output::number("DEBT", |site: &SiteForecast| {
+                format!("{} requests", output::thousands(site.debt_requests.into()))
+            }),
             output::text("AGES", |site: &SiteForecast| picture(&site.ages)),
         ],
     ))?;
@@ -304,8 +311,11 @@ fn print(sites: &[SiteForecast], target: Duration) -> anyhow::Result<()> {
         span(target.as_secs())
     ))?;
     for site in sites {
-        let refresh: Vec<String> =
-            site.requests.iter().map(|figure| format!("{} {}", range(figure.fewest, figure.most), figure.operation)).collect();
+        let refresh: Vec<String> = site
+            .requests
+            .iter()
+            .map(|figure| format!("{} {}", range(figure.fewest, figure.most), figure.operation))
+            .collect();
         output::print(&format!("{}: one refresh of all takes {}", site.site, refresh.join(", ")))?;
         output::print(&format!("{}: {}", site.site, site.verdict))?;
     }

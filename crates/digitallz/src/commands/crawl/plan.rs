@@ -100,7 +100,8 @@ pub async fn make(
         runs[run].affordable_keyword_count = room;
     }
     grant_allowances(&mut runs, request_budget);
-    let basis = Basis { program: env!("CARGO_PKG_VERSION").to_owned(), depth: depth(ctx, &runs), limits: limits(&loads) };
+    let basis =
+        Basis { program: env!("CARGO_PKG_VERSION").to_owned(), depth: depth(ctx, &runs), limits: limits(&loads) };
     let mut plan = Plan {
         version: VERSION,
         fingerprint: String::new(),
@@ -232,7 +233,8 @@ fn limits(loads: &[Load]) -> BTreeMap<String, String> {
         let windows: Vec<String> = load.outlook.windows.iter().map(|window| window.in_force.to_string()).collect();
         windows.join("+")
     };
-    let name = |load: &Load| format!("{} {} of {}", load.outlook.marketplace, load.outlook.scope, load.outlook.credential);
+    let name =
+        |load: &Load| format!("{} {} of {}", load.outlook.marketplace, load.outlook.scope, load.outlook.credential);
     loads.iter().map(|load| (name(load), windows(load))).collect()
 }
 
@@ -240,9 +242,12 @@ fn quota_figure(load: &Load) -> QuotaFigure {
     let budget = load.budget();
     let per_day = load.outlook.per_day();
     let whole = budget.as_ref().map_or(per_day, |budget| f64::from(budget.of)).max(1.0);
-    let pace = load.outlook.windows.iter().map(|window| window.in_force).min_by(|a, b| {
-        a.per_second().total_cmp(&b.per_second())
-    });
+    let pace = load
+        .outlook
+        .windows
+        .iter()
+        .map(|window| window.in_force)
+        .min_by(|a, b| a.per_second().total_cmp(&b.per_second()));
     let window = budget.as_ref().map(|budget| budget.window).or(pace);
     QuotaFigure {
         quota: format!("{} {}", load.outlook.marketplace, load.outlook.scope),

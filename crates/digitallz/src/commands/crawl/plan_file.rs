@@ -139,9 +139,9 @@ impl PlannedRun {
 
 /// Returns the sum of the fewest and of the most requests.
 pub fn totals(figures: &[Figure]) -> (u32, u32) {
-    figures.iter().fold((0, 0), |(fewest, most), figure| {
-        (figure.fewest.saturating_add(fewest), figure.most.saturating_add(most))
-    })
+    figures
+        .iter()
+        .fold((0, 0), |(fewest, most), figure| (figure.fewest.saturating_add(fewest), figure.most.saturating_add(most)))
 }
 
 impl Plan {

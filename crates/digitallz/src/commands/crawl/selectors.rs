@@ -93,10 +93,9 @@ impl Selectors {
         }
         if let Some(file) = &args.file {
             let entries = keywords::read_file(file, args.marketplace, args.market.as_deref().unwrap_or("US"))?;
-            let named_by_file = entries.into_iter().map(|entry| NamedKeyword {
-                site: Some(entry.site),
-                original_text: entry.original_text,
-            });
+            let named_by_file = entries
+                .into_iter()
+                .map(|entry| NamedKeyword { site: Some(entry.site), original_text: entry.original_text });
             named.extend(named_by_file);
         }
         let missing = match (args.missing, args.from, args.to) {
@@ -247,8 +246,7 @@ impl NamedKeyword {
 
 /// Reads the text of a keyword.
 pub fn parse(text: &str) -> Result<Keyword, UserError> {
-    Keyword::parse(text)
-        .map_err(|error| UserError::usage(format!("keyword '{text}': {error}"), "give another keyword"))
+    Keyword::parse(text).map_err(|error| UserError::usage(format!("keyword '{text}': {error}"), "give another keyword"))
 }
 
 fn site(marketplace: Marketplace, market: Option<&str>) -> Result<Site, UserError> {

@@ -8,6 +8,8 @@
 //! | `search_query_report` | Brand Analytics search query performance report, or the same | [`search_query::search_query_report`] |
 //! | `keyword_bids` | `getRankedKeywordRecommendation` of Amazon Ads, v4 or v5 | [`keyword_bids::keyword_bids`] |
 
+use std::io::Read;
+
 use digitallz_common::marketplace::Resource;
 use digitallz_common::raw_payload::RawPayload;
 
@@ -19,19 +21,26 @@ mod payload;
 mod pricing;
 mod report_head;
 mod report_stream;
+mod scanner;
 mod search_query;
 mod search_terms;
+mod set_aside;
 
 /// Reads an answer of Amazon.
 pub(super) fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
     match payload.resource {
         Resource::CatalogSearch => normalize::catalog_search(payload),
         Resource::CompetitivePricing => pricing::competitive_pricing(payload),
-        Resource::SearchTermsReport => search_terms::search_terms_report(payload, tracked),
+        Resource::SearchTermsReport => search_terms::search_terms_report(payload.body.as_slice(), tracked),
         Resource::SearchQueryReport => search_query::search_query_report(payload, tracked),
         Resource::KeywordBids => keyword_bids::keyword_bids(payload, tracked),
         resource => Err(ReadError::NoReader { marketplace: payload.site.marketplace, resource }),
     }
+}
+
+/// Reads a report document as it passes by.
+pub(super) fn read_report(body: impl Read, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+    search_terms::search_terms_report(body, tracked)
 }
 
 #[cfg(test)]

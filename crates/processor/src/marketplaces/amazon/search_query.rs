@@ -17,20 +17,20 @@ use serde_json::value::RawValue;
 use super::payload::{CurrencyAmount, SearchQueryOnly, SearchQueryRow};
 use super::report_head::{self, Contents};
 use super::report_stream::stream;
-use crate::reading::{KeywordObservation, Price, Problem, QuarantinedRow, ReadError, Reading, TrackedKeywords};
+use super::set_aside::SetAside;
+use crate::reading::{KeywordObservation, Price, Problem, ReadError, Reading, TrackedKeywords};
 use crate::{rows, words};
 
 const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT";
 const ROWS: &str = "/dataByAsin";
-/// Rows that may be set aside; more of them mean that the report has another shape than the contract says.
-const MAX_QUARANTINED_ROWS: usize = 1_000;
 
 /// Reads a report document, packed or not, or the answer that says that a report was cancelled.
 pub(super) fn search_query_report(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
     let mut rows = Rows::new(tracked);
-    let head = stream(&payload.body, |raw_row| rows.take_up(raw_row))?;
+    let head = stream(payload.body.as_slice(), |raw_row| rows.take_up(raw_row))?;
     match report_head::contents(head, REPORT_TYPE, ROWS)? {
         Contents::Rows(period) if rows.row_count > 0 => {
+            rows.set_aside.check(ROWS, rows.row_count)?;
             if let Some(other) = rows.start_dates.iter().find(|date| **date != period.start_date()) {
                 let text =
                     format!("rows are about the week of {other}, the report is about that of {}", period.start_date());
@@ -63,9 +63,9 @@ struct Rows<'keywords> {
     tracked: &'keywords TrackedKeywords,
     totals: HashMap<i64, Totals>,
     broken_keywords: HashSet<i64>,
-    quarantined: Vec<QuarantinedRow>,
+    set_aside: SetAside,
     start_dates: HashSet<NaiveDate>,
-    row_count: usize,
+    row_count: u64,
     untracked_row_count: usize,
 }
 
@@ -75,15 +75,15 @@ impl<'keywords> Rows<'keywords> {
             tracked,
             totals: HashMap::new(),
             broken_keywords: HashSet::new(),
-            quarantined: Vec::new(),
+            set_aside: SetAside::default(),
             start_dates: HashSet::new(),
             row_count: 0,
             untracked_row_count: 0,
         }
     }
 
-    /// Takes up one row, or sets it aside; too many of those are an error.
-    fn take_up(&mut self, raw_row: &RawValue) -> Result<(), String> {
+    /// Takes up one row, or sets it aside.
+    fn take_up(&mut self, raw_row: &RawValue) {
         let index = self.row_count;
         self.row_count += 1;
         let read = rows::row::<SearchQueryRow>(raw_row)
@@ -99,7 +99,6 @@ impl<'keywords> Rows<'keywords> {
                         *known = totals.max(known.clone());
                     }
                 }
-                Ok(())
             }
         }
     }
@@ -108,19 +107,11 @@ impl<'keywords> Rows<'keywords> {
         Some(self.tracked.get(&words::keyword_text(search_query)?)?.keyword_id)
     }
 
-    fn set_aside(&mut self, index: usize, problem: &Problem, raw_row: &RawValue) -> Result<(), String> {
-        if self.quarantined.len() >= MAX_QUARANTINED_ROWS {
-            let first = &self.quarantined[0];
-            return Err(format!(
-                "more than {MAX_QUARANTINED_ROWS} rows break the contract, the first at {}: {}",
-                first.json_pointer, first.reason
-            ));
-        }
-        self.quarantined.push(rows::quarantined(format!("{ROWS}/{index}"), problem, raw_row));
+    fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
+        self.set_aside.push(ROWS, index, problem, raw_row);
         if let Ok(row) = serde_json::from_str::<SearchQueryOnly>(raw_row.get()) {
             self.broken_keywords.extend(self.keyword_id(&row.search_query_data.search_query));
         }
-        Ok(())
     }
 
     /// Says of every tracked keyword what the week brought it, or why that is not known.
@@ -163,9 +154,11 @@ impl<'keywords> Rows<'keywords> {
                 None => {}
             }
         }
+        let (quarantined, further_quarantined_row_count) = self.set_aside.into_parts();
         Reading {
             observations,
-            quarantined: self.quarantined,
+            quarantined,
+            further_quarantined_row_count,
             row_count: i32::try_from(self.row_count).unwrap_or(i32::MAX),
             untracked_row_count: i32::try_from(self.untracked_row_count).unwrap_or(i32::MAX),
             ..Reading::default()

@@ -6,35 +6,38 @@
 //! not matter.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::io::Read;
 
 use digitallz_common::observation::{Metric, Observed, Period};
-use digitallz_common::raw_payload::RawPayload;
 use serde_json::value::RawValue;
 
 use super::payload::{SearchTermOnly, SearchTermRow};
 use super::report_head::{self, Contents};
 use super::report_stream::stream;
-use crate::reading::{KeywordObservation, Problem, QuarantinedRow, ReadError, Reading, TrackedKeywords};
+use super::set_aside::SetAside;
+use crate::reading::{KeywordObservation, Problem, ReadError, Reading, TrackedKeywords};
 use crate::{rows, words};
 
 const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
 const ROWS: &str = "/dataByDepartmentAndSearchTerm";
 const RANK: Metric = Metric::SearchFrequencyRank;
-/// Rows that may be set aside; more of them mean that the report has another shape than the contract says.
-const MAX_QUARANTINED_ROWS: usize = 1_000;
 /// Largest rank that is believed; reports hold some million search terms.
 const MAX_RANK: u64 = 1_000_000_000;
 /// Sums of shares may exceed the whole by this much, because each share is rounded.
 const ROUNDING: f64 = 0.001;
 
 /// Reads a report document, packed or not, or the answer that says that a report was cancelled.
-pub(super) fn search_terms_report(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+pub(super) fn search_terms_report(body: impl Read, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
     let mut rows = Rows::new(tracked);
-    let head = stream(&payload.body, |raw_row| rows.take_up(raw_row))?;
+    let head = stream(body, |raw_row| rows.take_up(raw_row))?;
 
     match report_head::contents(head, REPORT_TYPE, ROWS)? {
-        Contents::Rows(period) if rows.row_count > 0 => Ok(rows.into_reading(period)),
+        Contents::Rows(period) if rows.row_count > 0 => {
+            rows.set_aside.check(ROWS, rows.row_count)?;
+            Ok(rows.into_reading(period))
+        }
         Contents::Rows(period) => Ok(report_head::no_data(tracked, RANK, period, "the report has no rows")),
         Contents::NoData(period, reason) => Ok(report_head::no_data(tracked, RANK, period, reason)),
     }
@@ -43,9 +46,9 @@ pub(super) fn search_terms_report(payload: &RawPayload, tracked: &TrackedKeyword
 /// What is kept of the rows: of tracked keywords everything, of the rest their number.
 struct Rows<'keywords> {
     tracked: &'keywords TrackedKeywords,
-    standings: HashMap<i64, BTreeMap<Standing, TopThree>>,
+    standings: HashMap<i64, (Standing, TopThree)>,
     broken_keywords: HashSet<i64>,
-    quarantined: Vec<QuarantinedRow>,
+    set_aside: SetAside,
     row_count: u64,
     untracked_row_count: u64,
     covers_whole_site: bool,
@@ -71,7 +74,7 @@ impl<'keywords> Rows<'keywords> {
             tracked,
             standings: HashMap::new(),
             broken_keywords: HashSet::new(),
-            quarantined: Vec::new(),
+            set_aside: SetAside::default(),
             row_count: 0,
             untracked_row_count: 0,
             covers_whole_site: false,
@@ -80,8 +83,8 @@ impl<'keywords> Rows<'keywords> {
         }
     }
 
-    /// Takes up one row, or sets it aside; too many of those are an error.
-    fn take_up(&mut self, raw_row: &RawValue) -> Result<(), String> {
+    /// Takes up one row, or sets it aside.
+    fn take_up(&mut self, raw_row: &RawValue) {
         let index = self.row_count;
         self.row_count += 1;
         // The quick way does not know where it fails, so a row that fails is read once more.
@@ -102,12 +105,28 @@ impl<'keywords> Rows<'keywords> {
                     search_frequency_rank: row.search_frequency_rank,
                     department_name: row.department_name.into_owned(),
                 };
-                let top_three = self.standings.entry(keyword_id).or_default().entry(standing).or_default();
-                let place = &mut top_three[row.click_share_rank as usize - 1];
-                *place = Some(larger(*place, (row.click_share, row.conversion_share)));
+                if let Some(top_three) = self.top_three(keyword_id, standing) {
+                    let place = &mut top_three[row.click_share_rank as usize - 1];
+                    *place = Some(larger(*place, (row.click_share, row.conversion_share)));
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Returns the entries of a standing, unless a standing that comes before it is known; later ones are forgotten.
+    fn top_three(&mut self, keyword_id: i64, standing: Standing) -> Option<&mut TopThree> {
+        match self.standings.entry(keyword_id) {
+            Entry::Vacant(vacant) => Some(&mut vacant.insert((standing, TopThree::default())).1),
+            Entry::Occupied(occupied) => {
+                let known = occupied.into_mut();
+                match standing.cmp(&known.0) {
+                    Ordering::Greater => return None,
+                    Ordering::Equal => {}
+                    Ordering::Less => *known = (standing, TopThree::default()),
+                }
+                Some(&mut known.1)
+            }
+        }
     }
 
     /// Returns the tracked keyword of a search term.
@@ -121,28 +140,19 @@ impl<'keywords> Rows<'keywords> {
         self.last_keyword_id
     }
 
-    fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) -> Result<(), String> {
-        if self.quarantined.len() >= MAX_QUARANTINED_ROWS {
-            let first = &self.quarantined[0];
-            return Err(format!(
-                "more than {MAX_QUARANTINED_ROWS} rows break the contract, the first at {}: {}",
-                first.json_pointer, first.reason
-            ));
-        }
-        let json_pointer = format!("{ROWS}/{index}");
-        self.quarantined.push(rows::quarantined(json_pointer, problem, raw_row));
+    fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
+        self.set_aside.push(ROWS, index, problem, raw_row);
         if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
             let keyword_id = self.keyword_id(&row.search_term);
             self.broken_keywords.extend(keyword_id);
         }
-        Ok(())
     }
 
     /// Says of every tracked keyword where it stands, or that it does not.
     fn into_reading(mut self, period: Period) -> Reading {
         let mut observations = Vec::new();
         for keyword in self.tracked.sorted() {
-            let standing = self.standings.remove(&keyword.keyword_id).and_then(|mut standings| standings.pop_first());
+            let standing = self.standings.remove(&keyword.keyword_id);
             // A rank within a department does not compare with a rank within the whole site.
             let standing = standing.filter(|(standing, _)| !(self.covers_whole_site && standing.is_part_of_site));
             let mut add = |metric, observed| {
@@ -166,9 +176,11 @@ impl<'keywords> Rows<'keywords> {
                 None => {}
             }
         }
+        let (quarantined, further_quarantined_row_count) = self.set_aside.into_parts();
         Reading {
             observations,
-            quarantined: self.quarantined,
+            quarantined,
+            further_quarantined_row_count,
             row_count: i32::try_from(self.row_count).unwrap_or(i32::MAX),
             untracked_row_count: i32::try_from(self.untracked_row_count).unwrap_or(i32::MAX),
             ..Reading::default()

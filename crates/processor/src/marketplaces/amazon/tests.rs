@@ -170,7 +170,29 @@ fn a_broken_row_is_set_aside_and_its_search_term_is_not_called_absent() {
 fn a_report_of_another_shape_is_not_read() {
     let broken: Vec<Value> = (0..1_001).map(|number| json!({"term": number})).collect();
     let error = read_report(report(&broken).as_bytes(), &[]).expect_err("another shape");
-    assert!(error.to_string().contains("more than 1000 rows break the contract, the first at /data"), "{error}");
+    assert!(error.to_string().contains("1001 rows break the contract, the first at /data"), "{error}");
+
+    let mut rows = broken;
+    rows.extend((0..1_001).map(|rank| row("Amazon.com", "blue mug", rank + 1, 1, 0.5, 0.5)));
+    let reading = read_report(report(&rows).as_bytes(), &["blue mug"]).expect("read");
+    assert_eq!((reading.quarantined.len(), reading.quarantined_row_count()), (1_000, 1_001));
+    assert_eq!(observed(&reading, 1, Metric::SearchFrequencyRank), Some(Observed::Value(1.0)));
+}
+
+#[test]
+fn a_row_without_end_and_json_that_is_none_are_not_read() {
+    let document = |row: &str| format!(r#"{{"extra": [{{}}], "dataByDepartmentAndSearchTerm": [{row}]}}"#);
+    for (row, reason) in [
+        (format!(r#"{{"searchTerm": "{}"}}"#, "x".repeat(2_000_000)), "/0: a value is longer than 1048576 bytes"),
+        ("{searchTerm}".to_owned(), "/0: key must be a string at line 1 column 2"),
+        ("{} {}".to_owned(), "/1: expected `,`"),
+        ("{},".to_owned(), "/1: EOF while parsing a value at line 1 column 0"),
+    ] {
+        let error = read_report(document(&row).as_bytes(), &[]).expect_err("no JSON").to_string();
+        assert_eq!(error, format!("/dataByDepartmentAndSearchTerm{reason}"));
+    }
+    let trailing = read_report(b"{} {}", &[]).expect_err("two documents").to_string();
+    assert_eq!(trailing, "trailing characters");
 }
 
 #[test]
