@@ -307,7 +307,7 @@ async fn more_than_is_left_is_refused_with_exit_code_5() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_of_ones_own_is_kept_as_well() {
-    let world = World::start(&[]).await;
+    let world = World::start(&[("DIGITALLZ_COLLECT_CONCURRENCY", "1")]).await;
     world.import(Marketplace::Ebay, 4).await;
     let (_, file) = world.plan(&["--resources", "item_search", "--budget", "3"]);
     refused(&world.apply(&file, &[]), 5, &["the plan takes up to 4 requests, its budget is 3"]);
