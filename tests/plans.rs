@@ -234,7 +234,7 @@ async fn a_plan_is_refused_when_the_world_has_changed() {
     let (_, file) = world.plan(&["--marketplace", "ebay"]);
 
     world.import(Marketplace::Ebay, 4).await;
-    refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keywords added: ", "next: make a new plan"]);
+    refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keyword added: ", "next: make a new plan"]);
     world
         .app
         .database
@@ -245,7 +245,7 @@ async fn a_plan_is_refused_when_the_world_has_changed() {
         .database
         .execute("update core.keywords set is_active = keyword_id <> (select min(keyword_id) from core.keywords)")
         .await;
-    refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keywords removed: "]);
+    refused(&world.apply(&file, &[]), 1, &["ebay US: 1 keyword removed: "]);
     world.app.database.execute("update core.keywords set is_active = true").await;
 
     world.set(&[("DIGITALLZ_EBAY_PAGES", "2")]);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::plan::{grant_allowances, loads, make, planned_run, range, rooms, span};
+use super::plan::{counted, grant_allowances, loads, make, planned_run, range, rooms, span};
 use super::plan_file::{Plan, PlannedRun, VERSION};
 use super::selectors::{Missing, Selectors};
 use super::{NewRun, make_run, weeks};
@@ -61,7 +61,7 @@ async fn apply_and_wait(cli: &Cli, args: &ApplyArgs, session: &Session, plan: &P
         eprintln!("the plan was applied before; nothing is made again");
     }
     if args.wait {
-        eprintln!("waiting for {} crawl runs", applied.crawl_run_ids.len());
+        eprintln!("waiting for {}", counted(applied.crawl_run_ids.len(), "crawl run"));
         let ending = super::wait_for(cli, session, &applied.crawl_run_ids).await?;
         return Ok(if is_partial && ending == Ending::Done { Ending::PartlyDone } else { ending });
     }
@@ -72,12 +72,14 @@ async fn apply_and_wait(cli: &Cli, args: &ApplyArgs, session: &Session, plan: &P
             output::print(&crawl_run_id.to_string())?;
         }
         if is_partial {
-            eprintln!("{} keywords were left out: the quotas do not suffice for them", applied.left_out_keyword_count);
+            let left_out = counted(applied.left_out_keyword_count, "keyword");
+            eprintln!("left out {left_out}: the quotas do not suffice for more");
         }
         if !applied.was_applied_before {
             eprintln!(
-                "{} crawl runs made, which may spend {} requests; `digitallz runs show <run>` follows them",
-                applied.run_count, applied.request_budget
+                "made {}, which may spend {} requests; `digitallz runs show RUN` tells how far they are",
+                counted(applied.run_count, "crawl run"),
+                applied.request_budget
             );
         }
     }

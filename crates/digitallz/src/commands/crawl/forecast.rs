@@ -11,7 +11,7 @@ use digitallz_common::marketplace::{Marketplace, Site};
 use serde::Serialize;
 use serde_json::json;
 
-use super::plan::{range, span};
+use super::plan::{counted, range, span};
 use super::plan_file::Figure;
 use crate::cli::{Cli, ForecastArgs};
 use crate::exit::Ending;
@@ -40,7 +40,7 @@ struct SiteForecast {
     needed_per_day: Option<f64>,
     /// How often every keyword can be refreshed, in seconds.
     cadence_s: Option<u64>,
-    /// Keywords older than the target, those never collected included.
+    /// Keywords older than the target; one that was never collected is as old as it is known.
     overdue_keyword_count: i64,
     /// Requests it takes to make up for them, at most.
     debt_requests: u32,
@@ -216,7 +216,10 @@ fn verdict(
         } else {
             "the quota has nothing to spare to make up for it".to_owned()
         };
-        return (Some(at), format!("broken since {} for {} keywords; {recovery}", day(at), ages.overdue));
+        return (
+            Some(at),
+            format!("broken since {} for {}; {recovery}", day(at), counted(ages.overdue as usize, "keyword")),
+        );
     }
     if growth_per_day <= 0.0 {
         return (None, "holds; no keywords were added lately".to_owned());
@@ -243,7 +246,7 @@ async fn ages(
     now: DateTime<Utc>,
 ) -> anyhow::Result<BTreeMap<Site, Ages>> {
     let main_resource = estimate::main_resource(marketplace, ctx.marketplaces.resources(marketplace));
-    let bar_s = target.as_secs_f64() * 4.0 / 16.0;
+    let bar_s = target.as_secs_f64() / 4.0;
     let rows = sqlx::query!(
         r#"select keywords.market, keywords.created_at, latest.observed_at as "observed_at?",
                   keywords.created_at > $3::timestamptz - make_interval(days => $4) as "is_new!"
@@ -277,9 +280,8 @@ async fn ages(
         // A keyword that was never collected is as old as it is known.
         let since = row.observed_at.unwrap_or(row.created_at);
         let age_s = (now - since).as_seconds_f64().max(0.0);
-        let is_never = row.observed_at.is_none();
-        ages.never += i64::from(is_never);
-        ages.overdue += i64::from(is_never || age_s > target.as_secs_f64());
+        ages.never += i64::from(row.observed_at.is_none());
+        ages.overdue += i64::from(age_s > target.as_secs_f64());
         ages.oldest = Some(ages.oldest.map_or(since, |oldest| oldest.min(since)));
         ages.bars[((age_s / bar_s) as usize).min(BARS - 1)] += 1;
     }
@@ -298,6 +300,7 @@ fn print(sites: &[SiteForecast], target: Duration) -> anyhow::Result<()> {
             output::number("TARGET TAKES", move |site: &SiteForecast| optional(site.needed_per_day)),
             output::number("EACH KEYWORD EVERY", |site: &SiteForecast| site.cadence_s.map_or("-".to_owned(), span)),
             output::number("OVERDUE", |site: &SiteForecast| output::thousands(site.overdue_keyword_count)),
+            output::number("NEVER SEEN", |site: &SiteForecast| output::thousands(site.never_collected_count)),
             output::number("DEBT", |site: &SiteForecast| {
                 format!("{} requests", output::thousands(site.debt_requests.into()))
             }),

@@ -331,7 +331,9 @@ fn print(plan: &Plan) -> anyhow::Result<()> {
                 }
                 _ => "pace only".to_owned(),
             }),
-            output::number("RENEWED IN", |quota: &QuotaFigure| quota.renews_in_s.map_or("-".to_owned(), span)),
+            output::number("RENEWED IN", |quota: &QuotaFigure| {
+                quota.renews_in_s.filter(|time_s| *time_s > 0).map_or("-".to_owned(), span)
+            }),
             output::number("UNDER WAY", |quota: &QuotaFigure| quota.committed.to_string()),
             output::number("REQUESTS", |quota: &QuotaFigure| range(quota.fewest, quota.most)),
             output::number("COST", |quota: &QuotaFigure| format!("{} %", quota.cost_percent)),
@@ -350,9 +352,11 @@ fn print_totals(plan: &Plan) -> anyhow::Result<()> {
     let keyword_count: usize = plan.runs.iter().map(|run| run.keywords.len()).sum();
     let allowed = plan.runs.iter().fold(0u32, |sum, run| sum.saturating_add(run.request_budget));
     let time_s = plan.quotas.iter().map(|quota| quota.time_most_s).max().unwrap_or(0);
-    let runs = if plan.runs.len() == 1 { "1 crawl run".to_owned() } else { format!("{} crawl runs", plan.runs.len()) };
+    let what = if plan.selectors.missing.is_some() { "keyword week" } else { "keyword" };
     output::print(&format!(
-        "\n{runs}, {keyword_count} keywords, {} requests; done in {} if nobody else asks",
+        "\n{}, {}, {} requests; done in {} if nobody else asks",
+        counted(plan.runs.len(), "crawl run"),
+        counted(keyword_count, what),
         range(fewest, most),
         span(time_s)
     ))?;
@@ -367,7 +371,7 @@ fn print_totals(plan: &Plan) -> anyhow::Result<()> {
     }
     for run in plan.runs.iter().filter(|run| run.affordable_keyword_count < run.keywords.len()) {
         let (fits, of) = (run.affordable_keyword_count, run.keywords.len());
-        output::print(&format!("does not fit: {} of {of} keywords of {}", of - fits, run.name()))?;
+        output::print(&format!("does not fit: {} of {} of {}", of - fits, counted(of, "keyword"), run.name()))?;
     }
     for note in &plan.notes {
         output::print(&format!("note: {note}"))?;
@@ -378,6 +382,12 @@ fn print_totals(plan: &Plan) -> anyhow::Result<()> {
 fn quota_of<'a>(plan: &'a Plan, run: &PlannedRun, figure: &Figure) -> Option<&'a QuotaFigure> {
     let name = format!("{} {}", run.site, figure.operation);
     plan.quotas.iter().find(|quota| quota.operations.contains(&name))
+}
+
+/// Writes a number of things, one or many.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", output::thousands(count as i64))
 }
 
 /// Writes a range of requests; one number where both ends are the same.

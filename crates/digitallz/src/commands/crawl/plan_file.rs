@@ -8,6 +8,7 @@ use digitallz_common::marketplace::{Resource, Site};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::plan::counted;
 use super::selectors::{SelectedKeyword, Selectors};
 
 /// Version of the form of the file.
@@ -194,7 +195,8 @@ impl Plan {
                 ("removed", old_keywords.difference(new_keywords).collect()),
             ] {
                 if !some.is_empty() {
-                    drift.push(format!("{site}: {} keywords {what}: {}", some.len(), shown(&some)));
+                    let keywords = counted(some.len(), "keyword");
+                    drift.push(format!("{site}: {keywords} {what}: {}", shown(&some)));
                 }
             }
         }
@@ -308,8 +310,8 @@ mod tests {
             old.drift(&new),
             [
                 "the program is 2 now, was 1",
-                "ebay US: 1 keywords added: 'hat'",
-                "ebay US: 1 keywords removed: 'towel'",
+                "ebay US: 1 keyword added: 'hat'",
+                "ebay US: 1 keyword removed: 'towel'",
                 "settings of ebay US item_search: itemSummarySearch 1 now, was nothing",
                 "limits of ebay browse: 5:5 now, was nothing",
             ]
