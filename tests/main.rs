@@ -14,6 +14,7 @@ mod harness;
 mod killed;
 mod operations;
 mod pipeline;
+mod plans;
 mod postgres;
 mod queue;
 mod quotas;

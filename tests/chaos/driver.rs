@@ -382,7 +382,7 @@ fn entries(marketplace: Marketplace, count: usize) -> anyhow::Result<Vec<Entry>>
         let name = named[index % named.len()];
         let text = if index < named.len() { name.to_owned() } else { format!("{name} {}", index / named.len()) };
         let keyword = Keyword::parse(&text)?;
-        entries.push(Entry { site: Site::new(marketplace, "US")?, keyword, original_text: text });
+        entries.push(Entry::new(Site::new(marketplace, "US")?, keyword, text));
     }
     Ok(entries)
 }

@@ -223,11 +223,8 @@ fn raised(scopes: &[&str]) -> String {
 
 /// Makes an entry of a keyword file.
 pub fn entry(marketplace: Marketplace, text: &str) -> Entry {
-    Entry {
-        site: Site::new(marketplace, "US").expect("a site"),
-        keyword: Keyword::parse(text).expect("a keyword"),
-        original_text: text.to_owned(),
-    }
+    let site = Site::new(marketplace, "US").expect("a site");
+    Entry::new(site, Keyword::parse(text).expect("a keyword"), text)
 }
 
 /// Runs the binary with a clean environment and returns what it said.

@@ -9,10 +9,12 @@
 
 pub mod config;
 pub mod cost;
+pub mod estimate;
 pub mod fetch;
 pub mod plan;
 pub mod quota;
 pub mod recording;
+pub mod selection;
 
 mod ask;
 mod canary;
@@ -31,8 +33,8 @@ use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub use http::HttpError;
-pub use marketplaces::Marketplaces;
 pub use marketplaces::disposition::{Disposition, disposition};
+pub use marketplaces::{Marketplaces, OutlookError};
 
 use config::CollectorConfig;
 
@@ -45,6 +47,8 @@ pub struct Context {
     pub clock: Clock,
     /// The marketplaces with their limits and tokens, one set for the whole process.
     pub marketplaces: Arc<Marketplaces>,
+    /// What the marketplaces were made of.
+    pub config: Arc<CollectorConfig>,
 }
 
 impl Context {
@@ -58,6 +62,7 @@ impl Context {
 
     /// Makes the context of a process.
     pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
-        Ok(Context { db, clock, marketplaces: Arc::new(Marketplaces::new(config)?) })
+        let marketplaces = Arc::new(Marketplaces::new(config)?);
+        Ok(Context { db, clock, marketplaces, config: Arc::new(config.clone()) })
     }
 }

@@ -278,7 +278,7 @@ async fn enqueue(db: &PgPool, length: Duration) -> anyhow::Result<()> {
         let site = Site::new(limited.marketplace, "US")?;
         let mut entries = Vec::new();
         for text in digitallz_sandbox::keywords(pretend) {
-            entries.push(Entry { site: site.clone(), keyword: Keyword::parse(text)?, original_text: text.to_owned() });
+            entries.push(Entry::new(site.clone(), Keyword::parse(text)?, text));
         }
         let needed = possible(limited.windows, 0.0, 0.0, length.as_secs_f64()) as usize;
         for _ in 0..needed.div_ceil(entries.len()) * 3 / 2 + 2 {

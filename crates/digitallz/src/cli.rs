@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use digitallz_common::jobs::Queue;
 use digitallz_common::marketplace::{Marketplace, Resource};
@@ -175,7 +176,8 @@ pub enum DbCommand {
 /// Keywords to follow.
 #[derive(Debug, Subcommand)]
 pub enum KeywordsCommand {
-    /// Add keywords from a file: one a line, or CSV with a header naming `keyword`, `marketplace`, `market`.
+    /// Add keywords from a file: one a line, or CSV with a header naming `keyword`, `marketplace`, `market`, `tags`
+    /// (separated by semicolons), `weight`.
     Import {
         /// The file; `-` reads standard input.
         file: PathBuf,
@@ -185,6 +187,9 @@ pub enum KeywordsCommand {
         /// Market of lines that name none.
         #[arg(long, default_value = "US")]
         market: String,
+        /// Tag of all of them, besides those of the file; may be repeated.
+        #[arg(long)]
+        tag: Vec<String>,
         /// Check the file and say what would be added.
         #[arg(long)]
         dry_run: bool,
@@ -197,10 +202,36 @@ pub enum KeywordsCommand {
         /// Only this market.
         #[arg(long)]
         market: Option<String>,
+        /// Only keywords with this tag.
+        #[arg(long)]
+        tag: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
         limit: u32,
     },
+    /// Give a tag to keywords.
+    Tag(TagArgs),
+    /// Take a tag from keywords.
+    Untag(TagArgs),
+}
+
+/// Options of `keywords tag` and `keywords untag`.
+#[derive(Debug, Args)]
+pub struct TagArgs {
+    /// The tag.
+    pub tag: String,
+    /// The keyword; may be repeated.
+    #[arg(long, value_name = "TEXT", required_unless_present = "all")]
+    pub keyword: Vec<String>,
+    /// All keywords of the marketplace and market.
+    #[arg(long, conflicts_with = "keyword")]
+    pub all: bool,
+    /// Only of this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only of this market.
+    #[arg(long)]
+    pub market: Option<String>,
 }
 
 /// Collect now.
@@ -227,6 +258,92 @@ pub enum CrawlCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Say what a crawl would ask, cost and take, and write it down for `crawl apply`.
+    Plan(Box<PlanArgs>),
+    /// Do what a plan says, unless the world has changed since or the quotas do not suffice.
+    Apply(ApplyArgs),
+    /// Say how often the quotas let every keyword be refreshed, what is overdue, and when the target breaks.
+    Forecast(ForecastArgs),
+}
+
+/// Options of `crawl plan`: keywords to which everything given applies; all active ones when nothing is.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Only this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only this market.
+    #[arg(long)]
+    pub market: Option<String>,
+    /// Only this keyword; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub keyword: Vec<String>,
+    /// Only the keywords of a file, as for `keywords import`.
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only keywords with this tag; may be repeated, then with one of them.
+    #[arg(long)]
+    pub tag: Vec<String>,
+    /// Only keywords without a good observation within this time, for example 7d.
+    #[arg(long, value_name = "TIME", value_parser = crate::age::parse)]
+    pub stale: Option<Duration>,
+    /// Only keywords whose last question since then was given up: a date, a moment, or a time ago such as 2d.
+    #[arg(long, value_name = "SINCE")]
+    pub failed_since: Option<String>,
+    /// Only keywords of which a question of this crawl run was given up.
+    #[arg(long, value_name = "RUN", requires = "failed_only")]
+    pub run: Option<Uuid>,
+    /// See --run.
+    #[arg(long, requires = "run")]
+    pub failed_only: bool,
+    /// Backfill: the weeks of a date range for which keywords have no data, where a marketplace tells of the past.
+    #[arg(long, requires = "from", requires = "to", conflicts_with_all = ["stale", "failed_since", "run"])]
+    pub missing: bool,
+    /// First day of the backfill.
+    #[arg(long, value_name = "DATE", requires = "missing")]
+    pub from: Option<NaiveDate>,
+    /// Last day of the backfill.
+    #[arg(long, value_name = "DATE", requires = "missing")]
+    pub to: Option<NaiveDate>,
+    /// At most so many crawl runs of a backfill, the latest weeks first.
+    #[arg(long, requires = "missing", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cap: Option<u32>,
+    /// Kinds of data to ask for; without it those of the settings.
+    #[arg(long, value_delimiter = ',')]
+    pub resources: Vec<Resource>,
+    /// Most requests that may be spent.
+    #[arg(long, value_name = "REQUESTS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub budget: Option<u32>,
+    /// File to write the plan to.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// Options of `crawl apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// The plan, as `crawl plan --out` wrote it.
+    pub plan: PathBuf,
+    /// Wait until its runs are done; does the work itself when no worker is running.
+    #[arg(long)]
+    pub wait: bool,
+    /// Who applies it; kept among the audit events.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub by: String,
+    /// Where the quotas do not suffice for all, do as much as they allow instead of nothing.
+    #[arg(long)]
+    pub allow_partial: bool,
+}
+
+/// Options of `crawl forecast`.
+#[derive(Debug, Args)]
+pub struct ForecastArgs {
+    /// How old the data of a keyword may become.
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = crate::age::parse)]
+    pub target: Duration,
+    /// Only this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
 }
 
 /// When to crawl, train, predict and delete.

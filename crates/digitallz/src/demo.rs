@@ -196,7 +196,7 @@ async fn import_keywords(db: &PgPool, per_marketplace: u16, now: DateTime<Utc>) 
         let site = Site::new(marketplace, "US")?;
         for text in digitallz_sandbox::keywords(pretend).into_iter().take(usize::from(per_marketplace)) {
             let keyword = Keyword::parse(text)?;
-            entries.push(Entry { site: site.clone(), keyword, original_text: text.to_owned() });
+            entries.push(Entry::new(site.clone(), keyword, text));
         }
     }
     keywords::import(db, &entries, false, now).await?;

@@ -10,6 +10,7 @@ use crate::settings::SettingsError;
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 const SOURCE_BLOCKED: u8 = 4;
+const OVER_BUDGET: u8 = 5;
 const TRY_LATER: u8 = 75;
 
 /// How a command ended when it did not fail.
@@ -59,6 +60,11 @@ impl UserError {
     /// Says that a source may not be asked, which has an exit code of its own.
     pub fn blocked(message: impl Into<String>, next_step: impl Into<String>) -> UserError {
         UserError { exit_code: SOURCE_BLOCKED, ..UserError::new(message, next_step) }
+    }
+
+    /// Says that more would be spent than there is, which has an exit code of its own.
+    pub fn over_budget(message: impl Into<String>, next_step: impl Into<String>) -> UserError {
+        UserError { exit_code: OVER_BUDGET, ..UserError::new(message, next_step) }
     }
 }
 

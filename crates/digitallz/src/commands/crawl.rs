@@ -1,20 +1,30 @@
-//! `digitallz crawl now`: a crawl run at once, ahead of the scheduled ones.
+//! `digitallz crawl`: a crawl run at once, ahead of the scheduled ones; plans, their application, and forecasts.
+
+mod apply;
+mod forecast;
+mod plan;
+mod plan_file;
+mod selectors;
+mod weeks;
 
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
+use digitallz_collector::Context;
 use digitallz_common::jobs::{Job, PlanCrawl};
-use digitallz_common::keyword::{self, Keyword};
+use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Site, Subject};
 use digitallz_common::queue;
+use digitallz_common::source_policy;
 use serde::Serialize;
-use serde_json::json;
-use sqlx::PgPool;
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
-use crate::commands::{runs, sources};
+use crate::commands::runs::{self, Sums};
+use crate::commands::sources;
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -39,7 +49,14 @@ struct Crawl {
 
 /// Makes a crawl run and, when asked to, waits for its end.
 pub async fn run(cli: &Cli, command: &CrawlCommand) -> anyhow::Result<Ending> {
-    let CrawlCommand::Now { marketplace, market, keyword, file, wait, dry_run } = command;
+    let (marketplace, market, keyword, file, wait, dry_run) = match command {
+        CrawlCommand::Now { marketplace, market, keyword, file, wait, dry_run } => {
+            (marketplace, market, keyword, file, wait, dry_run)
+        }
+        CrawlCommand::Plan(args) => return plan::run(cli, args).await,
+        CrawlCommand::Apply(args) => return apply::run(cli, args).await,
+        CrawlCommand::Forecast(args) => return forecast::run(cli, args).await,
+    };
     let site = Site::new(*marketplace, market)
         .map_err(|error| UserError::new(error.to_string(), "choose one of the markets named"))?;
     let chosen = chosen_keywords(&site, keyword, file.as_deref())?;
@@ -57,28 +74,82 @@ pub async fn run(cli: &Cli, command: &CrawlCommand) -> anyhow::Result<Ending> {
 
 /// Makes a crawl run over the chosen keywords, or over all active ones of the site when none is chosen.
 pub async fn start(db: &PgPool, site: &Site, chosen: &[Entry], now: DateTime<Utc>) -> anyhow::Result<Uuid> {
-    let crawl_run_id = Uuid::now_v7();
     let mut tx = db.begin().await?;
     let mut selection = Vec::with_capacity(chosen.len());
     for entry in chosen {
-        selection.push(keyword::ensure(&mut tx, site, &entry.keyword, &entry.original_text, now).await?);
+        selection.push(keywords::ensure(&mut tx, entry, now).await?);
     }
-    let selection = (!selection.is_empty()).then_some(selection);
-    sqlx::query!(
-        "insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, keyword_selection, priority, created_at)
-         values ($1, 'manual', $2, $3, $4, $5, $6, $2)",
-        crawl_run_id,
-        now,
-        site.marketplace.name(),
-        site.market,
-        selection.as_deref(),
-        OPERATOR_PRIORITY,
-    )
-    .execute(&mut *tx)
-    .await?;
-    queue::enqueue(&mut tx, &Job::PlanCrawl(PlanCrawl { crawl_run_id }), OPERATOR_PRIORITY).await?;
+    let run = NewRun {
+        trigger: "manual",
+        scheduled_for: now,
+        site,
+        keyword_selection: (!selection.is_empty()).then_some(selection),
+        resources: None,
+        request_budget: None,
+        planned_requests: None,
+        plan_key: None,
+        priority: OPERATOR_PRIORITY,
+    };
+    let crawl_run_id = make_run(&mut tx, &run, now).await?;
     tx.commit().await?;
     Ok(crawl_run_id)
+}
+
+/// A crawl run that an operator makes.
+struct NewRun<'a> {
+    trigger: &'static str,
+    scheduled_for: DateTime<Utc>,
+    site: &'a Site,
+    keyword_selection: Option<Vec<i64>>,
+    resources: Option<Vec<String>>,
+    request_budget: Option<i32>,
+    planned_requests: Option<Value>,
+    plan_key: Option<String>,
+    priority: i32,
+}
+
+/// Writes a crawl run and enqueues its planning.
+async fn make_run(connection: &mut PgConnection, run: &NewRun<'_>, now: DateTime<Utc>) -> anyhow::Result<Uuid> {
+    let crawl_run_id = Uuid::now_v7();
+    sqlx::query!(
+        "insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, keyword_selection,
+             resources, request_budget, planned_requests, plan_key, priority, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        crawl_run_id,
+        run.trigger,
+        run.scheduled_for,
+        run.site.marketplace.name(),
+        run.site.market,
+        run.keyword_selection.as_deref(),
+        run.resources.as_deref(),
+        run.request_budget,
+        run.planned_requests,
+        run.plan_key,
+        run.priority,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    queue::enqueue(connection, &Job::PlanCrawl(PlanCrawl { crawl_run_id }), run.priority).await?;
+    Ok(crawl_run_id)
+}
+
+/// Makes what plans are made with: the marketplaces of the settings over the session's database.
+fn context(session: &Session) -> anyhow::Result<Context> {
+    Ok(Context::new(session.db.clone(), session.clock.clone(), &session.environment.collector()?)?)
+}
+
+/// Says why nothing may be collected from a marketplace; nothing when its terms are acknowledged.
+async fn terms_refusal(db: &PgPool, marketplace: Marketplace) -> Result<Option<String>, sqlx::Error> {
+    let mut connection = db.acquire().await?;
+    Ok(source_policy::get(&mut connection, marketplace).await?.refusal())
+}
+
+async fn note_missing_workers(session: &Session) -> anyhow::Result<()> {
+    if queue::live_worker_count(&session.db).await? == 0 {
+        eprintln!("note: no worker is running; start one with `digitallz run`");
+    }
+    Ok(())
 }
 
 async fn start_and_wait(
@@ -117,25 +188,33 @@ async fn start_and_wait(
         } else {
             output::item(false, "crawl", &crawl)?;
         }
-        if crawl_run_id.is_some() && queue::live_worker_count(&session.db).await? == 0 {
-            eprintln!("note: no worker is running; start one with `digitallz run`");
+        if crawl_run_id.is_some() {
+            note_missing_workers(session).await?;
         }
         return Ok(Ending::Done);
     };
     eprintln!("crawl run {crawl_run_id}: {keyword_count} keywords on {site}");
-    wait_for(cli, session, crawl_run_id).await
+    wait_for(cli, session, &[crawl_run_id]).await
 }
 
-/// Waits until nothing of a run is open, doing the work itself when nobody else does.
-async fn wait_for(cli: &Cli, session: &Session, crawl_run_id: Uuid) -> anyhow::Result<Ending> {
+/// Waits until nothing of the runs is open, doing the work itself when nobody else does.
+async fn wait_for(cli: &Cli, session: &Session, crawl_run_ids: &[Uuid]) -> anyhow::Result<Ending> {
     let mut own_workers = None;
     let mut progress = Progress::start("jobs", 1);
-    let sums = loop {
-        let sums = runs::sums(&session.db, Some(crawl_run_id)).await?;
-        let open = sums.open_job_count;
-        progress.set((sums.job_count - open) as u64, sums.job_count as u64, &format!("{} dead", sums.dead_job_count));
+    let all = loop {
+        let mut all = Vec::with_capacity(crawl_run_ids.len());
+        for crawl_run_id in crawl_run_ids {
+            all.push(RunSums {
+                crawl_run_id: *crawl_run_id,
+                sums: runs::sums(&session.db, Some(*crawl_run_id)).await?,
+            });
+        }
+        let add = |count: fn(&Sums) -> i64| all.iter().map(|run| count(&run.sums)).sum::<i64>();
+        let (jobs, open) = (add(|sums| sums.job_count), add(|sums| sums.open_job_count));
+        let dead = add(|sums| sums.dead_job_count);
+        progress.set((jobs - open) as u64, jobs as u64, &format!("{dead} dead"));
         if open == 0 {
-            break sums;
+            break all;
         }
         if own_workers.is_none() && queue::live_worker_count(&session.db).await? == 0 {
             let needed = [Role::Collector, Role::Processor];
@@ -147,15 +226,42 @@ async fn wait_for(cli: &Cli, session: &Session, crawl_run_id: Uuid) -> anyhow::R
     if let Some(own_workers) = own_workers {
         own_workers.stop().await;
     }
-    output::item(cli.json, "run", &sums)?;
-    if sums.dead_job_count == 0 {
+    match &all[..] {
+        [run] => output::item(cli.json, "run", &run.sums)?,
+        runs => output::list(
+            cli.json,
+            "runs",
+            runs,
+            &[
+                output::text("RUN", |run: &RunSums| run.crawl_run_id.to_string()),
+                output::number("JOBS", |run: &RunSums| run.sums.job_count.to_string()),
+                output::number("DONE", |run: &RunSums| run.sums.done_job_count.to_string()),
+                output::number("DEAD", |run: &RunSums| run.sums.dead_job_count.to_string()),
+                output::number("REQUESTS", |run: &RunSums| run.sums.request_count.to_string()),
+                output::number("PAYLOADS", |run: &RunSums| run.sums.payload_count.to_string()),
+                output::number("OBSERVATIONS", |run: &RunSums| run.sums.observation_count.to_string()),
+            ],
+        )?,
+    }
+    if all.iter().all(|run| run.sums.dead_job_count == 0) {
         return Ok(Ending::Done);
     }
-    for cause in runs::dead_letter_causes(&session.db, crawl_run_id).await? {
-        eprintln!("dead letter: {cause}");
+    for run in all.iter().filter(|run| run.sums.dead_job_count > 0) {
+        for cause in runs::dead_letter_causes(&session.db, run.crawl_run_id).await? {
+            eprintln!("dead letter: {cause}");
+        }
+        let crawl_run_id = run.crawl_run_id;
+        eprintln!("  next: `digitallz jobs list --state dead --run {crawl_run_id}`, then `digitallz jobs retry`");
     }
-    eprintln!("  next: `digitallz jobs list --state dead --run {crawl_run_id}`, then `digitallz jobs retry`");
-    Ok(if sums.payload_count == 0 { Ending::Failed } else { Ending::PartlyDone })
+    Ok(if all.iter().all(|run| run.sums.payload_count == 0) { Ending::Failed } else { Ending::PartlyDone })
+}
+
+/// A run with its sums.
+#[derive(Serialize)]
+struct RunSums {
+    crawl_run_id: Uuid,
+    #[serde(flatten)]
+    sums: Sums,
 }
 
 fn chosen_keywords(site: &Site, texts: &[String], file: Option<&Path>) -> anyhow::Result<Vec<Entry>> {
@@ -163,7 +269,7 @@ fn chosen_keywords(site: &Site, texts: &[String], file: Option<&Path>) -> anyhow
     for text in texts {
         let keyword = Keyword::parse(text)
             .map_err(|error| UserError::new(format!("--keyword '{text}': {error}"), "give another keyword"))?;
-        chosen.push(Entry { site: site.clone(), keyword, original_text: text.clone() });
+        chosen.push(Entry::new(site.clone(), keyword, text.clone()));
     }
     if let Some(file) = file {
         let entries = keywords::read_file(file, Some(site.marketplace), &site.market)?;

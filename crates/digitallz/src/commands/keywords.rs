@@ -8,16 +8,16 @@ use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Site};
 use serde::Serialize;
 use serde_json::json;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
-use crate::cli::{Cli, KeywordsCommand};
+use crate::cli::{Cli, KeywordsCommand, TagArgs};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::session::Session;
 
 /// A line of a keyword file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Where the keyword is followed.
     pub site: Site,
@@ -25,6 +25,17 @@ pub struct Entry {
     pub keyword: Keyword,
     /// The text as it stands in the file.
     pub original_text: String,
+    /// Names of the sets it belongs to.
+    pub tags: Vec<String>,
+    /// How much it matters beside others; nothing leaves it as it is, 1 for a new one.
+    pub weight: Option<f64>,
+}
+
+impl Entry {
+    /// Makes an entry without tags and weight.
+    pub fn new(site: Site, keyword: Keyword, original_text: impl Into<String>) -> Entry {
+        Entry { site, keyword, original_text: original_text.into(), tags: Vec::new(), weight: None }
+    }
 }
 
 /// What an import did.
@@ -41,8 +52,12 @@ pub struct ImportReport {
 /// Adds or lists keywords.
 pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending> {
     match command {
-        KeywordsCommand::Import { file, marketplace, market, dry_run } => {
-            let entries = read_file(file, *marketplace, market)?;
+        KeywordsCommand::Import { file, marketplace, market, tag, dry_run } => {
+            let mut entries = read_file(file, *marketplace, market)?;
+            for text in tag {
+                let tag = parse_tag(text).map_err(|problem| UserError::new(problem, "choose another tag"))?;
+                entries.iter_mut().for_each(|entry| entry.tags.push(tag.clone()));
+            }
             let session = Session::open(cli).await?;
             if !*dry_run {
                 demo_mark::note_users_data(&session.db).await?;
@@ -56,9 +71,9 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                 output::print(&format!("{} keywords read, {} {verb}", report.read_count, report.added_count))?;
             }
         }
-        KeywordsCommand::List { marketplace, market, limit } => {
+        KeywordsCommand::List { marketplace, market, tag, limit } => {
             let session = Session::open(cli).await?;
-            let rows = list(&session.db, *marketplace, market.as_deref(), *limit).await?;
+            let rows = list(&session.db, *marketplace, market.as_deref(), tag.as_deref(), *limit).await?;
             session.close().await?;
             output::list(
                 cli.json,
@@ -70,9 +85,13 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                     output::text("MARKET", |row: &KeywordRow| row.market.clone()),
                     output::text("KEYWORD", |row: &KeywordRow| row.keyword_text.clone()),
                     output::text("ACTIVE", |row: &KeywordRow| row.is_active.to_string()),
+                    output::number("WEIGHT", |row: &KeywordRow| row.weight.to_string()),
+                    output::text("TAGS", |row: &KeywordRow| row.tags.join(";")),
                 ],
             )?;
         }
+        KeywordsCommand::Tag(args) => change_tag(cli, args, true).await?,
+        KeywordsCommand::Untag(args) => change_tag(cli, args, false).await?,
     }
     Ok(Ending::Done)
 }
@@ -130,7 +149,7 @@ pub fn parse(text: &str, marketplace: Option<Marketplace>, market: &str) -> Resu
         if columns.is_none() {
             let header = Columns::read(&record);
             let is_header = header.is_some();
-            columns = Some(header.unwrap_or(Columns { keyword: 0, marketplace: None, market: None, width: 1 }));
+            columns = Some(header.unwrap_or(Columns::JUST_KEYWORDS));
             if is_header {
                 continue;
             }
@@ -161,7 +180,7 @@ pub async fn import(
     let mut tx = db.begin().await?;
     let before = sqlx::query_scalar!(r#"select count(*) as "count!" from core.keywords"#).fetch_one(&mut *tx).await?;
     for entry in entries {
-        keyword::ensure(&mut tx, &entry.site, &entry.keyword, &entry.original_text, now).await?;
+        ensure(&mut tx, entry, now).await?;
     }
     let after = sqlx::query_scalar!(r#"select count(*) as "count!" from core.keywords"#).fetch_one(&mut *tx).await?;
     if is_dry_run {
@@ -172,16 +191,84 @@ pub async fn import(
     Ok(ImportReport { read_count: entries.len(), added_count: usize::try_from(after - before)?, is_dry_run })
 }
 
+/// Makes sure that a keyword is known, with the tags and the weight its entry names, and returns its identifier.
+pub async fn ensure(connection: &mut PgConnection, entry: &Entry, now: DateTime<Utc>) -> Result<i64, sqlx::Error> {
+    let keyword_id = keyword::ensure(&mut *connection, &entry.site, &entry.keyword, &entry.original_text, now).await?;
+    if !entry.tags.is_empty() || entry.weight.is_some() {
+        sqlx::query!(
+            "update core.keywords
+             set tags = (select coalesce(array_agg(distinct tag order by tag), '{}') from unnest(tags || $2) as tag),
+                 weight = coalesce($3, weight)
+             where keyword_id = $1",
+            keyword_id,
+            &entry.tags,
+            entry.weight,
+        )
+        .execute(connection)
+        .await?;
+    }
+    Ok(keyword_id)
+}
+
+/// Reads a tag: letters, digits, `-`, `_` and `.`, in small letters.
+fn parse_tag(text: &str) -> Result<String, String> {
+    const LENGTH_MAX: usize = 60;
+    let tag = text.trim().to_lowercase();
+    let is_allowed = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.');
+    if tag.is_empty() || tag.chars().count() > LENGTH_MAX || !tag.chars().all(is_allowed) {
+        return Err(format!("'{text}' is no tag: up to {LENGTH_MAX} letters, digits, '-', '_' or '.'"));
+    }
+    Ok(tag)
+}
+
+/// Gives a tag to keywords, or takes it from them.
+async fn change_tag(cli: &Cli, args: &TagArgs, is_given: bool) -> anyhow::Result<()> {
+    let tag = parse_tag(&args.tag).map_err(|problem| UserError::usage(problem, "choose another tag"))?;
+    let mut texts = Vec::with_capacity(args.keyword.len());
+    for text in &args.keyword {
+        let keyword = Keyword::parse(text)
+            .map_err(|error| UserError::usage(format!("--keyword '{text}': {error}"), "give another keyword"))?;
+        texts.push(keyword.as_str().to_owned());
+    }
+    let session = Session::open(cli).await?;
+    let changed = sqlx::query!(
+        "update core.keywords
+         set tags = case when $5 then (select array_agg(distinct tag order by tag) from unnest(tags || $1::text) as tag)
+                         else array_remove(tags, $1) end
+         where ($2::text is null or marketplace = $2) and ($3::text is null or market = upper($3))
+           and (cardinality($4::text[]) = 0 or keyword_text = any($4)) and ($1 = any(tags)) <> $5",
+        tag,
+        args.marketplace.map(Marketplace::name),
+        args.market,
+        &texts,
+        is_given,
+    )
+    .execute(&session.db)
+    .await;
+    session.close().await?;
+    let changed_count = changed?.rows_affected();
+    if cli.json {
+        return output::print_json(&json!({ "tag": { "tag": tag, "changed_count": changed_count } }));
+    }
+    output::print(&format!("{changed_count} keywords changed"))
+}
+
 /// Which column of a keyword file holds what.
 #[derive(Debug)]
 struct Columns {
     keyword: usize,
     marketplace: Option<usize>,
     market: Option<usize>,
+    tags: Option<usize>,
+    weight: Option<usize>,
     width: usize,
 }
 
 impl Columns {
+    /// The columns of a file without a header.
+    const JUST_KEYWORDS: Columns =
+        Columns { keyword: 0, marketplace: None, market: None, tags: None, weight: None, width: 1 };
+
     /// Reads a header; nothing when the record names no keyword column.
     fn read(record: &csv::StringRecord) -> Option<Columns> {
         let find =
@@ -190,6 +277,8 @@ impl Columns {
             keyword: find(&["keyword", "search term", "search_term"])?,
             marketplace: find(&["marketplace", "platform"]),
             market: find(&["market", "country"]),
+            tags: find(&["tags", "tag"]),
+            weight: find(&["weight"]),
             width: record.len(),
         })
     }
@@ -215,8 +304,17 @@ impl Columns {
         let site = Site::new(marketplace, field(self.market).unwrap_or(market)).map_err(|error| error.to_string())?;
         let original_text = record.get(self.keyword).unwrap_or_default().to_owned();
         let keyword = Keyword::parse(&original_text).map_err(|error| error.to_string())?;
-        Ok(Entry { site, keyword, original_text })
+        let tags = field(self.tags).unwrap_or_default().split(';').filter(|tag| !tag.trim().is_empty());
+        let tags = tags.map(parse_tag).collect::<Result<Vec<_>, _>>()?;
+        let weight = field(self.weight).map(parse_weight).transpose()?;
+        Ok(Entry { site, keyword, original_text, tags, weight })
     }
+}
+
+fn parse_weight(text: &str) -> Result<f64, String> {
+    const MOST: f64 = 1e6;
+    let weight = text.parse().ok().filter(|weight: &f64| *weight > 0.0 && *weight < MOST);
+    weight.ok_or_else(|| format!("'{text}' is no weight: a number above 0 and below {MOST}; 1 is usual"))
 }
 
 #[derive(Serialize)]
@@ -227,24 +325,29 @@ struct KeywordRow {
     keyword_text: String,
     original_text: String,
     is_active: bool,
+    weight: f64,
+    tags: Vec<String>,
 }
 
 async fn list(
     db: &PgPool,
     marketplace: Option<Marketplace>,
     market: Option<&str>,
+    tag: Option<&str>,
     limit: u32,
 ) -> Result<Vec<KeywordRow>, sqlx::Error> {
     sqlx::query_as!(
         KeywordRow,
-        "select keyword_id, marketplace, market, keyword_text, original_text, is_active
+        "select keyword_id, marketplace, market, keyword_text, original_text, is_active, weight, tags
          from core.keywords
          where ($1::text is null or marketplace = $1) and ($2::text is null or market = upper($2))
+           and ($4::text is null or tags @> array[$4])
          order by marketplace, market, keyword_text
          limit $3",
         marketplace.map(Marketplace::name),
         market,
         i64::from(limit),
+        tag,
     )
     .fetch_all(db)
     .await
@@ -267,6 +370,21 @@ mod tests {
         );
         let csv = "market,keyword,marketplace\nde,Strandtuch,ebay\n,lamp,\n";
         assert_eq!(keywords(csv).unwrap(), ["ebay DE strandtuch", "etsy US lamp"]);
+    }
+
+    #[test]
+    fn tags_and_weights_are_read_with_their_keyword() {
+        let csv = "keyword,tags,weight\nlamp,Home;summer-2026,2.5\ntowel,,\n";
+        let entries = parse(csv, Some(Marketplace::Ebay), "US").unwrap();
+        assert_eq!(
+            (&entries[0].tags[..], entries[0].weight),
+            (&["home", "summer-2026"].map(str::to_owned)[..], Some(2.5))
+        );
+        assert_eq!((&entries[1].tags[..], entries[1].weight), (&[][..], None));
+        let problems = parse("keyword,tags,weight\nlamp,a b,1\nhat,,0\n", Some(Marketplace::Ebay), "US").unwrap_err();
+        assert!(
+            problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight")
+        );
     }
 
     #[test]
