@@ -283,6 +283,10 @@ async fn store(database: &TestDatabase, marketplace: Marketplace, resource: Reso
              select raw_payload_id, listing_id, fetched_at, 7, fetched_at from raw.payloads join core.listings on marketplace_listing_id = raw_payload_id::text where raw_payload_id = $id",
             "insert into core.serp_entries (raw_payload_id, position, keyword_id, listing_id, entry_kind, observed_at)
              select raw_payload_id, 1, keyword_id, listing_id, 'organic', fetched_at from raw.payloads join core.listings on marketplace_listing_id = raw_payload_id::text where raw_payload_id = $id",
+            "insert into core.seller_observations (raw_payload_id, marketplace, market, seller, observed_at, sold_count, ingested_at)
+             select raw_payload_id, marketplace, market, 'seller', fetched_at, 7, fetched_at from raw.payloads where raw_payload_id = $id",
+            "insert into core.keyword_categories (raw_payload_id, relevancy_rank, keyword_id, category_id, observed_at, ingested_at)
+             select raw_payload_id, 1, keyword_id, 'category', fetched_at, fetched_at from raw.payloads where raw_payload_id = $id",
             "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
              select keyword_id, 'result_count', 5, 'listings', 'observed', resource, fetched_at, fetched_at::date, fetched_at::date, 'instant', fetched_at, fetched_at, raw_payload_id from raw.payloads where raw_payload_id = $id",
         ] {
@@ -312,6 +316,7 @@ async fn a_purge_deletes_what_is_due_and_nothing_else() {
         let stored = store_around_bounds(&database).await;
         let mut expected_bodies = BTreeSet::new();
         let mut expected_rows = BTreeSet::new();
+        let mut expected_others = BTreeSet::new();
         let mut expected_observations = BTreeSet::new();
         for marketplace in Marketplace::ALL {
             if let Some(rules) = variant {
@@ -331,6 +336,9 @@ async fn a_purge_deletes_what_is_due_and_nothing_else() {
                 }
                 if one.is_read && is_past(rules.listing_retention, 1) {
                     expected_rows.insert(one.raw_payload_id);
+                }
+                if one.is_read && is_past(rules.raw_retention, 1) {
+                    expected_others.insert(one.raw_payload_id);
                 }
                 if one.is_read && is_past(rules.aggregate_retention, 1) {
                     expected_observations.insert(one.raw_payload_id);
@@ -364,6 +372,10 @@ async fn a_purge_deletes_what_is_due_and_nothing_else() {
             kept(&expected_rows)
         );
         assert_eq!(ids(&database, "select raw_payload_id::text from core.serp_entries").await, kept(&expected_rows));
+        let sellers = "select raw_payload_id::text from core.seller_observations";
+        assert_eq!(ids(&database, sellers).await, kept(&expected_others));
+        let categories = "select raw_payload_id::text from core.keyword_categories";
+        assert_eq!(ids(&database, categories).await, kept(&expected_others));
         assert_eq!(
             ids(
                 &database,

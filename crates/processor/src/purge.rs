@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | bodies of answers about listings, and rows quarantined from them | `listing_retention` | the answer's row: request, headers, hash |
 //! | bodies of other answers, and rows quarantined from them | `raw_retention` | the same |
+//! | observations of sellers, and categories that suit keywords | `raw_retention` | nothing |
 //! | listing observations and SERP entries | `listing_retention` | observations of keywords that were derived from them |
 //! | what is said of a listing that was not seen since | `listing_retention` | its bare identifier |
 //! | observations of keywords | `aggregate_retention` | competition scores and predictions |
@@ -53,6 +54,10 @@ pub struct PurgeCounts {
     pub serp_entry_count: i64,
     /// Listings of which only the identifier stays.
     pub listing_count: i64,
+    /// What answers said of sellers.
+    pub seller_observation_count: i64,
+    /// Categories that suit keywords.
+    pub keyword_category_count: i64,
     /// Observations of keywords.
     pub keyword_observation_count: i64,
 }
@@ -67,6 +72,8 @@ impl PurgeCounts {
             listing_observation_count: 0,
             serp_entry_count: 0,
             listing_count: 0,
+            seller_observation_count: 0,
+            keyword_category_count: 0,
             keyword_observation_count: 0,
         }
     }
@@ -78,6 +85,8 @@ impl PurgeCounts {
             + self.listing_observation_count
             + self.serp_entry_count
             + self.listing_count
+            + self.seller_observation_count
+            + self.keyword_category_count
             + self.keyword_observation_count
     }
 }
@@ -92,6 +101,8 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PurgeExpired) -> Result<
         listing_observation_count = sum(|counts| counts.listing_observation_count),
         serp_entry_count = sum(|counts| counts.serp_entry_count),
         listing_count = sum(|counts| counts.listing_count),
+        seller_observation_count = sum(|counts| counts.seller_observation_count),
+        keyword_category_count = sum(|counts| counts.keyword_category_count),
         keyword_observation_count = sum(|counts| counts.keyword_observation_count),
         "purged {} rows that were kept for as long as their sources allow",
         sum(PurgeCounts::total),
@@ -110,6 +121,10 @@ pub async fn purge(db: &PgPool, as_of: DateTime<Utc>, now: DateTime<Utc>) -> Res
         if let Some(bound) = bounds.listings {
             while purge_listing_rows(&mut connection, marketplace, bound, &mut counts).await? {}
             while purge_listings(&mut connection, marketplace, bound, &mut counts).await? {}
+        }
+        if let Some(bound) = bounds.raw {
+            while purge_seller_observations(&mut connection, marketplace, bound, &mut counts).await? {}
+            while purge_keyword_categories(&mut connection, marketplace, bound, &mut counts).await? {}
         }
         if let Some(bound) = bounds.aggregates {
             while purge_keyword_observations(&mut connection, marketplace, bound, &mut counts).await? {}
@@ -148,6 +163,8 @@ pub async fn due(connection: &mut PgConnection, as_of: DateTime<Utc>) -> Result<
             listing_observation_count: row.listing_observation_count,
             serp_entry_count: row.serp_entry_count,
             listing_count: row.listing_count,
+            seller_observation_count: row.seller_observation_count,
+            keyword_category_count: row.keyword_category_count,
             keyword_observation_count: row.keyword_observation_count,
         });
     }
@@ -362,6 +379,55 @@ async fn purge_listings(
     .rows_affected();
     counts.listing_count += blanked as i64;
     Ok(blanked > 0)
+}
+
+/// Deletes one batch of the observations of sellers that are due.
+async fn purge_seller_observations(
+    connection: &mut PgConnection,
+    marketplace: Marketplace,
+    bound: DateTime<Utc>,
+    counts: &mut PurgeCounts,
+) -> Result<bool, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "delete from core.seller_observations
+         where (raw_payload_id, seller) in (
+             select raw_payload_id, seller from core.seller_observations
+             where marketplace = $1 and observed_at <= $2
+             limit $3)",
+        marketplace.name(),
+        bound,
+        BATCH_ROWS,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected();
+    counts.seller_observation_count += deleted as i64;
+    Ok(deleted > 0)
+}
+
+/// Deletes one batch of the categories that are due.
+async fn purge_keyword_categories(
+    connection: &mut PgConnection,
+    marketplace: Marketplace,
+    bound: DateTime<Utc>,
+    counts: &mut PurgeCounts,
+) -> Result<bool, sqlx::Error> {
+    let deleted = sqlx::query!(
+        "delete from core.keyword_categories
+         where (raw_payload_id, relevancy_rank) in (
+             select raw_payload_id, relevancy_rank
+             from core.keyword_categories join core.keywords using (keyword_id)
+             where keywords.marketplace = $1 and observed_at <= $2
+             limit $3)",
+        marketplace.name(),
+        bound,
+        BATCH_ROWS,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected();
+    counts.keyword_category_count += deleted as i64;
+    Ok(deleted > 0)
 }
 
 /// Deletes one batch of the observations of keywords that are due.

@@ -23,5 +23,9 @@ select (select count(*) from payloads) as "raw_payload_count!",
        (select count(*) from core.listings
         where marketplace = $1 and last_seen_at <= $3
           and num_nonnulls(title, seller, brand, listing_url, listed_at) > 0) as "listing_count!",
+       (select count(*) from core.seller_observations
+        where marketplace = $1 and observed_at <= $4) as "seller_observation_count!",
+       (select count(*) from core.keyword_categories join core.keywords using (keyword_id)
+        where keywords.marketplace = $1 and observed_at <= $4) as "keyword_category_count!",
        (select count(*) from core.keyword_observations observations join core.keywords using (keyword_id)
         where keywords.marketplace = $1 and observations.fetched_at <= $7::timestamptz) as "keyword_observation_count!"

@@ -228,6 +228,8 @@ async fn purge_now(cli: &Cli, session: &Session, is_dry_run: bool) -> anyhow::Re
             output::number("LISTING OBSERVATIONS", number(|row| row.listing_observation_count)),
             output::number("SERP ENTRIES", number(|row| row.serp_entry_count)),
             output::number("LISTINGS", number(|row| row.listing_count)),
+            output::number("SELLERS", number(|row| row.seller_observation_count)),
+            output::number("CATEGORIES", number(|row| row.keyword_category_count)),
             output::number("KEYWORD OBSERVATIONS", number(|row| row.keyword_observation_count)),
         ],
     )?;
