@@ -463,3 +463,20 @@ async fn the_jobs_of_a_killed_process_run_elsewhere_within_a_minute_by_default()
     assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
     assert_eq!(database.texts("select outcome from ops.job_attempts order by try_number").await, ["lost", "done"]);
 }
+
+#[tokio::test]
+async fn work_that_is_cut_off_leaves_no_transaction_to_the_next_user_of_its_connection() {
+    let database = TestDatabase::new().await;
+    let db = digitallz_common::database::connect(&database.url, 1).await.unwrap();
+    let mut connection = db.acquire().await.unwrap();
+    let mut beginning = Box::pin(sqlx::Connection::begin(&mut *connection));
+    assert!(futures::poll!(&mut beginning).is_pending(), "it is cut off while it begins a transaction");
+    drop(beginning);
+    drop(connection);
+    let write = "insert into ops.audit_events (happened_at, actor, action, subject, detail)
+                 values (now(), 'test', 'write', 'test', '{}')";
+    sqlx::query(write).execute(&db).await.unwrap();
+    db.close().await;
+    let written = "select count(*) from ops.audit_events where action = 'write'";
+    assert_eq!(database.count(written).await, 1);
+}

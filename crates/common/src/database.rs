@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
+use tracing::debug;
 
 use crate::queue;
 use crate::secret::Secret;
@@ -43,9 +44,22 @@ pub async fn connect(url: &Secret, max_connections: u32) -> Result<PgPool, Datab
     PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
+        .after_release(|connection, _| Box::pin(async move { Ok(is_outside_a_transaction(connection).await) }))
         .connect_with(options.options([("timezone", "UTC")]))
         .await
         .map_err(|source| DatabaseError::Connect { address, source })
+}
+
+/// Tells whether a connection may go to its next user.
+///
+/// Work that is cut off while it begins a transaction leaves it open without sqlx 0.9.0 knowing it; whatever the next user of
+/// the connection wrote would never be committed (transact-rs/sqlx#4393). A block may roll back only outside a transaction.
+async fn is_outside_a_transaction(connection: &mut PgConnection) -> bool {
+    let probe = sqlx::raw_sql("do $$ begin rollback; end $$").execute(connection).await;
+    if let Err(error) = &probe {
+        debug!(%error, "closing a connection that was left inside a transaction");
+    }
+    probe.is_ok()
 }
 
 /// Brings every schema, and the queue's tables, to the version of this program. Forward only; a second call changes nothing.
