@@ -18,6 +18,7 @@ use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::queue::{self, QueueConfig};
 use digitallz_common::secret::Secret;
+use digitallz_common::source_policy;
 use digitallz_sandbox::{Fault, FaultRule, Sandbox, SandboxConfig};
 use sqlx::{Connection, Executor, PgConnection, PgPool, Row};
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,11 @@ impl World {
         let db = database::connect(&Secret::new(url.as_str()), 8).await.unwrap();
         database::migrate(&db).await.unwrap();
         let now: DateTime<Utc> = "2025-06-11T05:00:00Z".parse().unwrap();
+        let mut connection = db.acquire().await.unwrap();
+        for marketplace in Marketplace::ALL {
+            source_policy::acknowledge(&mut connection, marketplace, "test", now).await.unwrap();
+        }
+        drop(connection);
         let config =
             SandboxConfig { now: Some(now), limit_factor: 50.0, keep_requests: true, ..SandboxConfig::default() };
         let sandbox = Sandbox::start(config).await.unwrap();
