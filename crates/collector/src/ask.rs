@@ -109,7 +109,7 @@ impl Asking<'_> {
             let adapter = &self.channel.adapter;
             let mut request = adapter.request(&question).map_err(Failure::give_up)?;
             let source = Source { site: &question.job.site, operation: request.operation };
-            let standing = gate::check(pool, source, crawl_run_id).await?;
+            let standing = gate::check(pool, source).await?;
             let mut token = None;
             if let Some(kind) = request.token {
                 let issued = self.token(kind).await?;
@@ -204,7 +204,6 @@ impl Asking<'_> {
         let pool = &self.ctx.db;
         let pacer = self.channel.pacer(request.operation, request.partition);
         let held = self.permit(&pacer, request, crawl_run_id).await?;
-        self.attempt.count_request();
         let sent = self.http.send(request, &self.ctx.clock).await;
         let (end, lesson) = match &sent {
             Ok(answer) => (End::Spent(Some(answer.status)), self.lesson(request.operation, answer)),
@@ -214,6 +213,9 @@ impl Asking<'_> {
             Err(HttpError::Header(_) | HttpError::Setup(_)) => (End::Returned, Lesson::default()),
             Err(_) => (End::Spent(None), Lesson { is_trouble: true, ..Lesson::default() }),
         };
+        if crawl_run_id.is_some() && matches!(end, End::Spent(_)) {
+            self.attempt.count_request();
+        }
         if let Err(problem) = pacer.settle(pool, &held, end, &lesson, self.ctx.world()).await {
             // The answer is worth more than the account: an open permit counts as spent until it expires, and then too.
             warn!(operation = request.operation, error = %chain(&problem), "failed to settle a permit");
@@ -379,6 +381,7 @@ impl From<NoPermit> for Unsent {
     fn from(none: NoPermit) -> Unsent {
         Unsent::Failure(match none {
             NoPermit::Wait(wait) => Failure::Snooze { cause: wait.to_string(), delay: wait.delay },
+            NoPermit::OverBudget { .. } => Failure::GiveUp { cause: none.to_string() },
             NoPermit::Ledger(problem) => problem.into(),
         })
     }

@@ -90,7 +90,7 @@ pub struct AmazonConfig {
     pub page_size: u32,
     /// Pages per keyword; one, because paging by keyword is unreliable.
     pub pages: u32,
-    /// How long to wait before asking again whether a report is done.
+    /// Shortest time before asking again whether a report is done, see [`AmazonConfig::look_again_after`].
     pub report_poll_delay: Duration,
     /// The user's own listings, which reports and bids are about.
     pub asins: Asins,
@@ -122,6 +122,12 @@ impl AmazonConfig {
             ads_profile_id: String::new(),
             limits: amazon::limits(),
         }
+    }
+
+    /// Returns how long to leave a report alone that has been in the making for so long: a quarter of that time, so that one
+    /// that takes long costs few looks, but not less than the shortest time and not more than thirty times as long.
+    pub fn look_again_after(&self, age: Duration) -> Duration {
+        (age / 4).clamp(self.report_poll_delay, self.report_poll_delay * 30)
     }
 }
 

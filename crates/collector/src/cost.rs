@@ -1,5 +1,7 @@
 //! What a question costs: how many requests of which operation it will send, before it is asked.
 
+use std::time::Duration;
+
 use digitallz_common::marketplace::Resource;
 
 use crate::config::{AmazonConfig, CollectorConfig, EbayConfig, EtsyConfig, ebay};
@@ -17,7 +19,7 @@ pub struct Expected {
 }
 
 /// Longest time that a report is expected to be in the making, in seconds; one has been seen to take eight hours.
-const REPORT_SECONDS_MAX: u32 = 8 * 3_600;
+const REPORT_TIME_MAX: Duration = Duration::from_secs(8 * 3_600);
 
 /// How often the link to a document is asked for: once, and three times more if it expires.
 const LINKS_MAX: u32 = 4;
@@ -43,11 +45,11 @@ pub fn requests_per_question(marketplace: Marketplace, resource: Resource, confi
 }
 
 fn amazon(resource: Resource, resources: &[Resource], config: &AmazonConfig) -> Vec<Expected> {
-    let looks = REPORT_SECONDS_MAX / u32::try_from(config.report_poll_delay.as_secs()).unwrap_or(u32::MAX).max(1);
+    let looks = looks_at_a_report(config);
     let report = |orders: u32| {
         vec![
             expected("createReport", 1, orders),
-            expected("getReport", 1, (looks.max(1) + 1).saturating_mul(orders)),
+            expected("getReport", 1, looks.saturating_mul(orders)),
             // A cancelled report, which is an empty one, has no document.
             expected("getReportDocument", 0, LINKS_MAX),
         ]
@@ -65,6 +67,17 @@ fn amazon(resource: Resource, resources: &[Resource], config: &AmazonConfig) -> 
         Resource::KeywordBids => vec![expected("getKeywordRecommendations", 1, 1)],
         _ => Vec::new(),
     }
+}
+
+/// Returns how often a report is looked at that takes as long as one may.
+fn looks_at_a_report(config: &AmazonConfig) -> u32 {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    let (mut looks, mut age) = (1, Duration::ZERO);
+    while age < REPORT_TIME_MAX {
+        age += config.look_again_after(age).max(SHORTEST);
+        looks += 1;
+    }
+    looks
 }
 
 fn etsy(resource: Resource, resources: &[Resource], config: &EtsyConfig) -> Vec<Expected> {
@@ -149,6 +162,6 @@ mod tests {
         }
         assert!(requests_per_question(Marketplace::Etsy, Resource::ItemSearch, &config()).is_empty());
         let report = requests_per_question(Marketplace::Amazon, Resource::SearchTermsReport, &config());
-        assert_eq!(report[1], expected("getReport", 1, 481));
+        assert_eq!(report[1], expected("getReport", 1, 33));
     }
 }

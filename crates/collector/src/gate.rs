@@ -1,4 +1,4 @@
-//! Whether a source may be asked at all: pauses by operators, the circuit breaker, and the budget of the crawl run.
+//! Whether a source may be asked at all: pauses by operators, and the circuit breaker.
 //!
 //! A source is one operation of one market. After so many failures in a row, of all collectors together, its breaker opens
 //! and nobody asks; when its time is over one request is let through as a probe; a good answer closes it again, a bad one
@@ -11,7 +11,6 @@ use digitallz_common::marketplace::Site;
 use rand::Rng;
 use sqlx::PgPool;
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::config::BreakerConfig;
 
@@ -44,7 +43,7 @@ pub struct Standing {
 }
 
 /// Lets a request pass, or tells what becomes of its job.
-pub async fn check(pool: &PgPool, source: Source<'_>, crawl_run_id: Option<Uuid>) -> Result<Standing, Failure> {
+pub async fn check(pool: &PgPool, source: Source<'_>) -> Result<Standing, Failure> {
     let Source { site, operation } = source;
     let row = sqlx::query!(
         r#"select pauses.reason as "pause_reason?", pauses.paused_by as "paused_by?",
@@ -52,11 +51,7 @@ pub async fn check(pool: &PgPool, source: Source<'_>, crawl_run_id: Option<Uuid>
                   health.breaker_state as "breaker_state?", health.consecutive_failures as "failures?",
                   health.last_failure_cause as "failure_cause?",
                   extract(epoch from health.probe_at - now())::float8 as "probe_s?",
-                  health.last_success_at > now() - interval '1 minute' as "is_fresh?",
-                  runs.request_budget as "budget?",
-                  case when runs.request_budget is not null then
-                      (select count(*) from ops.quota_permits permits
-                       where permits.crawl_run_id = $4 and permits.state <> 'returned') end as "spent?"
+                  health.last_success_at > now() - interval '1 minute' as "is_fresh?"
            from (select) one_row
            left join lateral (
                select reason, paused_by, paused_until from ops.source_pauses
@@ -66,12 +61,10 @@ pub async fn check(pool: &PgPool, source: Source<'_>, crawl_run_id: Option<Uuid>
                limit 1
            ) pauses on true
            left join ops.source_health health
-               on health.marketplace = $1 and health.market = $2 and health.operation = $3
-           left join ops.crawl_runs runs on runs.crawl_run_id = $4"#,
+               on health.marketplace = $1 and health.market = $2 and health.operation = $3"#,
         site.marketplace.name(),
         site.market,
         operation,
-        crawl_run_id,
     )
     .fetch_one(pool)
     .await?;
@@ -83,12 +76,6 @@ pub async fn check(pool: &PgPool, source: Source<'_>, crawl_run_id: Option<Uuid>
             cause: format!("{site} {operation} is paused by {by}: {reason}"),
             delay: spread(delay),
         });
-    }
-    if let (Some(budget), Some(spent)) = (row.budget, row.spent)
-        && spent >= i64::from(budget)
-    {
-        let cause = format!("over budget: the crawl run has spent {spent} of its {budget} requests");
-        return Err(Failure::GiveUp { cause });
     }
     let state = row.breaker_state.as_deref().unwrap_or("closed");
     if state != "closed" {

@@ -201,7 +201,10 @@ async fn every_marketplace_is_asked_and_its_answers_are_kept() {
     // One token for the search, and one with the scope of the details.
     assert_eq!(world.sandbox.request_counts()["ebay.oauthToken"], 2);
     let counted = world.number("select sum(request_count) from ops.job_attempts").await;
-    assert_eq!(counted as u64, world.sandbox.request_counts().values().sum::<u64>());
+    let permits = "select count(*) from ops.quota_permits where state = 'spent' and crawl_run_id is not null";
+    assert_eq!(counted, world.number(permits).await);
+    let all = world.number("select count(*) from ops.quota_permits where state = 'spent'").await;
+    assert_eq!(all as u64, world.sandbox.request_counts().values().sum::<u64>(), "no request without a permit");
     world.stop().await;
 }
 

@@ -174,7 +174,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Counts a request sent to a marketplace.
+    /// Counts a request that was sent to a marketplace for the job's crawl run; tokens and looks at limits serve all runs.
     pub fn count_request(&self) {
         self.request_count.fetch_add(1, Ordering::Relaxed);
     }

@@ -54,7 +54,11 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "Limits that replace the contract's: scope=window, comma separated; see Limits in ARCHITECTURE.md.",
     ),
-    plain("DIGITALLZ_AMAZON_REPORT_POLL_SECONDS", "60", "Seconds between two looks at a report that is being made."),
+    plain(
+        "DIGITALLZ_AMAZON_REPORT_POLL_SECONDS",
+        "60",
+        "Seconds between two looks at a report that is being made; more, up to thirty times as many, when it takes long.",
+    ),
     plain(
         "DIGITALLZ_AMAZON_ASINS",
         "",

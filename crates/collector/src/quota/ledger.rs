@@ -88,6 +88,13 @@ pub enum Answer {
         /// Whether the marketplace asked for a pause.
         is_paused: bool,
     },
+    /// Never: the crawl run has spent what it was granted.
+    OverBudget {
+        /// Requests that it sent or is sending.
+        spent: i64,
+        /// Requests that it was granted.
+        budget: i32,
+    },
 }
 
 /// How a request ended.
@@ -160,6 +167,9 @@ pub async fn acquire(
 ) -> Result<Answer, LedgerError> {
     let quota_ids = quota_ids(scopes);
     let mut tx = pool.begin().await?;
+    if let Some(refusal) = over_budget(&mut tx, purpose.crawl_run_id).await? {
+        return Ok(refusal);
+    }
     let mut held = hold(&mut tx, &quota_ids, world).await?;
     let mut turn = Turns::of(&mut held);
     if turn.is_refused() && held.accounts.iter().any(|(.., open)| *open > 0) {
@@ -167,6 +177,9 @@ pub async fn acquire(
         tx.rollback().await?;
         expire(pool, world).await?;
         tx = pool.begin().await?;
+        if let Some(refusal) = over_budget(&mut tx, purpose.crawl_run_id).await? {
+            return Ok(refusal);
+        }
         held = hold(&mut tx, &quota_ids, world).await?;
         turn = Turns::of(&mut held);
     }
@@ -207,6 +220,28 @@ pub async fn acquire(
     tx.commit().await?;
     let per_second = held.accounts.iter().map(|(_, account, _)| account.per_second()).fold(1e3, f64::min);
     Ok(Answer::Granted { permit: Permit { permit_id, wait: micros(wait) }, per_second })
+}
+
+/// Tells whether a crawl run has spent its budget. A run that has one is locked until the transaction ends, so that two
+/// permits never share its last request.
+async fn over_budget(connection: &mut PgConnection, crawl_run_id: Option<Uuid>) -> Result<Option<Answer>, LedgerError> {
+    let Some(crawl_run_id) = crawl_run_id else { return Ok(None) };
+    let budget = sqlx::query_scalar!(
+        r#"select request_budget as "budget!" from ops.crawl_runs
+           where crawl_run_id = $1 and request_budget is not null
+           for no key update"#,
+        crawl_run_id,
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(budget) = budget else { return Ok(None) };
+    let spent = sqlx::query_scalar!(
+        r#"select count(*) as "spent!" from ops.quota_permits where crawl_run_id = $1 and state <> 'returned'"#,
+        crawl_run_id,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok((spent >= i64::from(budget)).then_some(Answer::OverBudget { spent, budget }))
 }
 
 /// When all accounts admit a request.

@@ -61,6 +61,14 @@ pub enum NoPermit {
     /// Not now.
     #[error(transparent)]
     Wait(#[from] Wait),
+    /// Never.
+    #[error("over budget: the crawl run has spent {spent} of its {budget} requests")]
+    OverBudget {
+        /// Requests that it sent or is sending.
+        spent: i64,
+        /// Requests that it was granted.
+        budget: i32,
+    },
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -127,6 +135,7 @@ impl Pacer {
                     return Ok(held);
                 }
                 Answer::Denied { wait, ticket, scope, is_paused } => (wait, ticket, scope, is_paused),
+                Answer::OverBudget { spent, budget } => return Err(NoPermit::OverBudget { spent, budget }),
             };
             if !is_first || tokio::time::Instant::now() + wait > give_up_at {
                 let back = if is_urgent { wait } else { ticket };

@@ -1,6 +1,7 @@
 //! Answers of Amazon: pages of the catalog, prices, bids, and how far a report has come.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 use digitallz_common::jobs::FetchPage;
@@ -139,7 +140,9 @@ impl Amazon {
         match report.processing_status.as_str() {
             "IN_QUEUE" | "IN_PROGRESS" => Ok(Step::Wait {
                 cause: format!("report {report_id} is {}", report.processing_status),
-                delay: self.config.report_poll_delay,
+                delay: self.config.look_again_after(report.created_time.map_or(Duration::ZERO, |created_at| {
+                    (answer.received_at - created_at).to_std().unwrap_or_default()
+                })),
             }),
             "DONE" => document(false)
                 .map(|step| Step::Continue(next_step(question, &step)))
@@ -402,7 +405,6 @@ fn describe_store(answer: &Answer) -> Option<Words> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::time::Duration;
 
     use super::super::request::tests::{amazon, question};
     use digitallz_common::marketplace::Subject;
@@ -553,6 +555,9 @@ mod tests {
         let poll = Some("report:7");
         let waiting = report(poll, r#"{"processingStatus": "IN_QUEUE"}"#).unwrap();
         assert!(matches!(waiting, Step::Wait { delay, .. } if delay == Duration::from_secs(60)));
+        let old = r#"{"processingStatus": "IN_PROGRESS", "createdTime": "2020-01-01T00:00:00Z"}"#;
+        let waiting = report(poll, old).unwrap();
+        assert!(matches!(waiting, Step::Wait { delay, .. } if delay == Duration::from_secs(1_800)));
         let done = report(poll, r#"{"processingStatus": "DONE", "reportDocumentId": "d"}"#).unwrap();
         assert_eq!(done, next("document:d"));
         assert_eq!(report(poll, r#"{"processingStatus": "CANCELLED"}"#).unwrap(), Step::Keep(vec![]));

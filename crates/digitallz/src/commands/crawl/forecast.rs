@@ -231,10 +231,14 @@ fn verdict(
             let at = now + time;
             (
                 Some(at),
-                format!("breaks on {} at {growth_per_day:.1} new keywords a day: there is room for {room:.0}", day(at)),
+                format!(
+                    "breaks on {} at {growth_per_day:.1} new keywords a day: there is room for {}",
+                    day(at),
+                    output::thousands(room as i64)
+                ),
             )
         }
-        None => (None, format!("holds: there is room for {room:.0} keywords")),
+        None => (None, format!("holds: there is room for {} keywords", output::thousands(room as i64))),
     }
 }
 

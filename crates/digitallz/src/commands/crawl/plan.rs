@@ -367,7 +367,7 @@ fn print_totals(plan: &Plan) -> anyhow::Result<()> {
     output::print("cost: the marketplaces charge nothing for a request, so what it costs is the share of the quota")?;
     if let Some(budget) = plan.request_budget {
         let verdict = if most > budget { "does not suffice" } else { "suffices" };
-        output::print(&format!("budget: {budget} requests, which {verdict}"))?;
+        output::print(&format!("budget: {}, which {verdict}", counted(budget as usize, "request")))?;
     }
     for run in plan.runs.iter().filter(|run| run.affordable_keyword_count < run.keywords.len()) {
         let (fits, of) = (run.affordable_keyword_count, run.keywords.len());
