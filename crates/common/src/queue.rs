@@ -32,6 +32,9 @@ pub use operate::{JobFilter, SelectedJob, cancel_run, discard, discard_all, retr
 use stop::Begun;
 pub use stop::Shutdown;
 
+/// Priority of jobs that a person asked for, ahead of scheduled ones, which have 0.
+pub const OPERATOR_PRIORITY: i32 = 10;
+
 /// What the queue could not do.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {

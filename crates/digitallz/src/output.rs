@@ -94,6 +94,34 @@ pub fn thousands(count: i64) -> String {
     if count < 0 { format!("-{text}") } else { text }
 }
 
+/// Writes a number of things, one or many.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(count as i64))
+}
+
+/// Writes a range of requests; one number where both ends are the same.
+pub fn range(fewest: u32, most: u32) -> String {
+    let (fewest, most) = (thousands(fewest.into()), thousands(most.into()));
+    if fewest == most { most } else { format!("{fewest} to {most}") }
+}
+
+/// Writes a time in its two largest units.
+pub fn span(seconds: u64) -> String {
+    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
+    let time = seconds;
+    let Some(first) = UNITS.iter().position(|(_, length)| time >= *length) else { return "0 s".to_owned() };
+    let (unit, length) = UNITS[first];
+    let mut text = format!("{} {unit}", time / length);
+    if let Some((unit, next)) = UNITS.get(first + 1) {
+        let rest = time % length / next;
+        if rest > 0 {
+            text.push_str(&format!(" {rest} {unit}"));
+        }
+    }
+    text
+}
+
 /// Draws values as a line of small bars, the lowest to the highest; a gap where there is none.
 pub fn sparkline(values: &[Option<f64>]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -115,6 +143,12 @@ fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_and_ranges_are_written_for_people() {
+        assert_eq!([0, 59, 61, 3_600, 90_061].map(span), ["0 s", "59 s", "1 min 1 s", "1 h", "1 d 1 h"]);
+        assert_eq!((range(3, 3), range(1, 4_810)), ("3".to_owned(), "1 to 4,810".to_owned()));
+    }
 
     #[test]
     fn a_sparkline_rises_with_its_values() {

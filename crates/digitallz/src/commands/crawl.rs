@@ -32,9 +32,6 @@ use crate::progress::Progress;
 use crate::roles;
 use crate::session::Session;
 
-/// Priority of runs that a person asked for; scheduled ones have 0.
-pub const OPERATOR_PRIORITY: i32 = 10;
-
 /// How often a waiting command looks at its run.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
 
@@ -88,7 +85,7 @@ pub async fn start(db: &PgPool, site: &Site, chosen: &[Entry], now: DateTime<Utc
         request_budget: None,
         planned_requests: None,
         plan_key: None,
-        priority: OPERATOR_PRIORITY,
+        priority: queue::OPERATOR_PRIORITY,
     };
     let crawl_run_id = make_run(&mut tx, &run, now).await?;
     tx.commit().await?;

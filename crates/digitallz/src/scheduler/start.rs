@@ -30,7 +30,7 @@ pub async fn start(
 ) -> Result<Option<Started>, SchedulerError> {
     let priority = match trigger {
         Trigger::Due => schedule.priority,
-        Trigger::Operator => schedule.priority.max(crate::commands::crawl::OPERATOR_PRIORITY),
+        Trigger::Operator => schedule.priority.max(queue::OPERATOR_PRIORITY),
     };
     let as_of = due_at;
     let job = match &schedule.action {

@@ -7,12 +7,13 @@ use digitallz_collector::Context;
 use digitallz_collector::estimate::Load;
 use digitallz_common::audit;
 use digitallz_common::marketplace::Marketplace;
+use digitallz_common::queue;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::plan::{counted, grant_allowances, loads, make, planned_run, range, rooms, span};
+use super::plan::{grant_allowances, loads, make, planned_run, rooms};
 use super::plan_file::{Plan, PlannedRun, VERSION};
 use super::selectors::{Missing, Selectors};
 use super::{NewRun, make_run, weeks};
@@ -21,14 +22,14 @@ use crate::commands::keywords::{self, Entry};
 use crate::commands::sources;
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
-use crate::output;
+use crate::output::{self, counted, range, span};
 use crate::session::Session;
 
 /// A plan that is older says too little about the world.
 const AGE_MAX: TimeDelta = TimeDelta::hours(24);
 
 /// Priority of the runs of a plan: ahead of scheduled ones, which have 0.
-const PLAN_PRIORITY: i32 = super::OPERATOR_PRIORITY;
+const PLAN_PRIORITY: i32 = queue::OPERATOR_PRIORITY;
 
 /// Priority of a backfill: ahead of scheduled runs too, behind what an operator wants now.
 const BACKFILL_PRIORITY: i32 = 5;

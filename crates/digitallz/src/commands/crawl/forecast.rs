@@ -11,11 +11,10 @@ use digitallz_common::marketplace::{Marketplace, Site};
 use serde::Serialize;
 use serde_json::json;
 
-use super::plan::{counted, range, span};
 use super::plan_file::Figure;
 use crate::cli::{Cli, ForecastArgs};
 use crate::exit::Ending;
-use crate::output;
+use crate::output::{self, counted, range, span};
 use crate::session::Session;
 
 /// Growth is measured over this time.

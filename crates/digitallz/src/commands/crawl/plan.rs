@@ -1,7 +1,6 @@
 //! `digitallz crawl plan`: what a crawl would ask, cost and take, before anything is asked.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use digitallz_collector::estimate::{self, Demand, Load};
@@ -14,7 +13,7 @@ use super::selectors::{SelectedKeyword, Selectors, SiteSelection};
 use super::weeks;
 use crate::cli::{Cli, PlanArgs};
 use crate::exit::{Ending, UserError};
-use crate::output;
+use crate::output::{self, counted, range, span};
 use crate::session::Session;
 
 /// Makes a plan, prints it, and writes it down.
@@ -382,43 +381,4 @@ fn print_totals(plan: &Plan) -> anyhow::Result<()> {
 fn quota_of<'a>(plan: &'a Plan, run: &PlannedRun, figure: &Figure) -> Option<&'a QuotaFigure> {
     let name = format!("{} {}", run.site, figure.operation);
     plan.quotas.iter().find(|quota| quota.operations.contains(&name))
-}
-
-/// Writes a number of things, one or many.
-pub fn counted(count: usize, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", output::thousands(count as i64))
-}
-
-/// Writes a range of requests; one number where both ends are the same.
-pub fn range(fewest: u32, most: u32) -> String {
-    let (fewest, most) = (output::thousands(fewest.into()), output::thousands(most.into()));
-    if fewest == most { most } else { format!("{fewest} to {most}") }
-}
-
-/// Writes a time in its two largest units.
-pub fn span(seconds: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let time = Duration::from_secs(seconds).as_secs();
-    let Some(first) = UNITS.iter().position(|(_, length)| time >= *length) else { return "0 s".to_owned() };
-    let (unit, length) = UNITS[first];
-    let mut text = format!("{} {unit}", time / length);
-    if let Some((unit, next)) = UNITS.get(first + 1) {
-        let rest = time % length / next;
-        if rest > 0 {
-            text.push_str(&format!(" {rest} {unit}"));
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_and_ranges_are_written_for_people() {
-        assert_eq!([0, 59, 61, 3_600, 90_061].map(span), ["0 s", "59 s", "1 min 1 s", "1 h", "1 d 1 h"]);
-        assert_eq!((range(3, 3), range(1, 4_810)), ("3".to_owned(), "1 to 4,810".to_owned()));
-    }
 }

@@ -8,8 +8,8 @@ use digitallz_common::marketplace::{Resource, Site};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::plan::counted;
 use super::selectors::{SelectedKeyword, Selectors};
+use crate::output::counted;
 
 /// Version of the form of the file.
 pub const VERSION: u32 = 1;
