@@ -245,13 +245,14 @@ pub async fn work<Handler, Answer>(
         // A task of its own can be left behind even while a job computes and does not yield.
         let mut serving = AbortOnDropHandle::new(tokio::spawn(serving));
         let ended = tokio::select! {
-            ended = &mut serving => ended,
+            biased;
             () = shutdown.stopping() => {
                 drain(&pool, &config, &worker_name, &begun, &shutdown, &mut serving).await;
                 serving.abort();
                 stop::leave(&pool, &worker_name, true).await;
                 return;
             }
+            ended = &mut serving => ended,
         };
         // Its running jobs were dropped with it; a job that does this again and again must run out of tries.
         stop::leave(&pool, &worker_name, false).await;
