@@ -7,7 +7,7 @@ use digitallz::cli::Role;
 use digitallz_common::jobs::{Job, TrainModels};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
-use digitallz_sandbox::{Fault, FaultRule};
+use digitallz_sandbox::{Fault, FaultRule, SandboxConfig};
 use uuid::Uuid;
 
 use crate::harness::{TestApp, TestDatabase, command, scratch, stderr, stdout};
@@ -251,5 +251,51 @@ async fn a_terminated_process_ends_in_time_and_its_jobs_are_due_at_once() {
             "select count(*) from ops.job_attempts where outcome = 'snooze' and cause = 'its worker was stopped'";
         assert_eq!(app.database.count(handed_back).await, 4);
         assert_eq!(app.sums(crawl_run_id).await.dead_job_count, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_finds_out_what_the_credentials_are_granted() {
+    for (is_granted, is_wanted, mark, words) in [
+        (true, true, true, "item_sales is granted"),
+        (
+            false,
+            false,
+            true,
+            "item_sales is not granted: ebay oauthToken: configuration error: no token is granted for Marketplace Insights",
+        ),
+        (
+            false,
+            true,
+            false,
+            "item_sales is not granted: ebay oauthToken: configuration error: no token is granted for Marketplace Insights",
+        ),
+    ] {
+        let mut app =
+            TestApp::start_with(SandboxConfig { insights_granted: is_granted, ..SandboxConfig::default() }).await;
+        if is_wanted {
+            app.environment = app.environment.with([("DIGITALLZ_EBAY_RESOURCES", "item_search,item_sales".to_owned())]);
+        }
+        let directory = scratch("doctor");
+        let env_file = app.env_file(&directory);
+        let doctor = |more: &[&str]| {
+            let arguments = [&["--json", "--env-file", env_file.to_str().unwrap(), "doctor"], more].concat();
+            let output = command(&arguments).env("DATABASE_URL", app.database.url.expose()).output().unwrap();
+            serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["findings"].clone()
+        };
+        let find = |findings: &serde_json::Value| {
+            let all = findings.as_array().unwrap().iter();
+            all.filter(|row| row["finding"].as_str().unwrap().contains("item_sales")).cloned().collect::<Vec<_>>()
+        };
+        assert!(find(&doctor(&["--offline"])).is_empty());
+        assert_eq!(app.sandbox.request_counts().values().sum::<u64>(), 0, "offline nobody is asked");
+        let findings = doctor(&[]);
+        let found = find(&findings);
+        assert_eq!((found.len(), &found[0]["is_well"]), (1, &serde_json::json!(mark)), "{findings}");
+        assert!(found[0]["finding"].as_str().unwrap().starts_with(words), "{}", found[0]);
+        let asked = app.sandbox.request_counts()["ebay.oauthToken"];
+        doctor(&[]);
+        let again = app.sandbox.request_counts()["ebay.oauthToken"] - asked;
+        assert_eq!(again, u64::from(!is_granted), "what was granted is remembered");
     }
 }

@@ -43,8 +43,8 @@ const LIMITS_EVERY: Duration = Duration::from_secs(900);
 pub struct Asking<'a> {
     /// The database and the clock.
     pub ctx: &'a Context,
-    /// The running try.
-    pub attempt: &'a Attempt,
+    /// The running try; none for a person who looks.
+    pub attempt: Option<&'a Attempt>,
     /// The marketplace.
     pub channel: &'a Channel,
     /// The way out.
@@ -166,7 +166,7 @@ impl Asking<'_> {
     }
 
     /// Returns the access token, a fresh one if need be; of all collectors one fetches it.
-    async fn token(&self, kind: TokenKind) -> Result<Secret, Failure> {
+    pub async fn token(&self, kind: TokenKind) -> Result<Secret, Failure> {
         const LOOK: Duration = Duration::from_millis(100);
         const LOOKS_MAX: u32 = 50;
         let (pool, tokens) = (&self.ctx.db, &self.channel.tokens);
@@ -213,8 +213,8 @@ impl Asking<'_> {
             Err(HttpError::Header(_) | HttpError::Setup(_)) => (End::Returned, Lesson::default()),
             Err(_) => (End::Spent(None), Lesson { is_trouble: true, ..Lesson::default() }),
         };
-        if crawl_run_id.is_some() && matches!(end, End::Spent(_)) {
-            self.attempt.count_request();
+        if let (Some(attempt), Some(_), End::Spent(_)) = (self.attempt, crawl_run_id, end) {
+            attempt.count_request();
         }
         if let Err(problem) = pacer.settle(pool, &held, end, &lesson, self.ctx.world()).await {
             // The answer is worth more than the account: an open permit counts as spent until it expires, and then too.
@@ -242,11 +242,11 @@ impl Asking<'_> {
                 marketplace: self.marketplace(),
                 operation: request.operation,
                 crawl_run_id,
-                job_id: Some(self.attempt.job_id),
+                job_id: self.attempt.map(|attempt| attempt.job_id),
                 timeout,
                 holder: holder.id(&self.ctx.db).await.map_err(|problem| Unsent::Failure(problem.into()))?,
             };
-            let is_urgent = self.attempt.priority > 0;
+            let is_urgent = self.attempt.is_none_or(|attempt| attempt.priority > 0);
             let held = pacer.acquire(&self.ctx.db, purpose, self.ctx.world(), is_urgent).await?;
             if holder.is_seen_as(purpose.holder).await && held.is_valid() {
                 return Ok(held);
@@ -337,7 +337,8 @@ impl Asking<'_> {
         let cause = format!("{marketplace} {operation}: {}", chain(&error));
         match error {
             AnswerError::TooManyRequests { retry_after, .. } => {
-                let own = || own_delay(self.attempt.try_number, rand::rng().random_range(0.5..=1.0));
+                let tries = self.attempt.map_or(1, |attempt| attempt.try_number);
+                let own = || own_delay(tries, rand::rng().random_range(0.5..=1.0));
                 Failure::Snooze { cause, delay: retry_after.unwrap_or_else(own).max(PAUSE_MIN) }
             }
             AnswerError::Unavailable { status: 503, retry_after: Some(delay), .. } => {

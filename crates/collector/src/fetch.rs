@@ -23,7 +23,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(),
     let site = question.job.site.clone();
     let channel = ctx.marketplaces.channel(site.marketplace).map_err(Failure::give_up)?;
 
-    let asking = Asking { ctx, attempt, channel, http: ctx.marketplaces.http() };
+    let asking = Asking { ctx, attempt: Some(attempt), channel, http: ctx.marketplaces.http() };
     let (exchange, step) = match asking.ask(question).await {
         Ok(reached) => reached,
         Err(Stop::Failure(failure)) => return Err(failure),

@@ -11,6 +11,7 @@ pub mod config;
 pub mod cost;
 pub mod estimate;
 pub mod fetch;
+pub mod grants;
 pub mod plan;
 pub mod quota;
 pub mod recording;
@@ -34,7 +35,7 @@ use sqlx::PgPool;
 
 pub use http::HttpError;
 pub use marketplaces::disposition::{Disposition, disposition};
-pub use marketplaces::{Marketplaces, OutlookError};
+pub use marketplaces::{Marketplaces, MissingSettings, OutlookError};
 
 use config::CollectorConfig;
 

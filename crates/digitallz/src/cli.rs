@@ -106,7 +106,11 @@ pub enum Command {
     #[command(subcommand)]
     Sources(SourcesCommand),
     /// Look for what is missing or wrong.
-    Doctor,
+    Doctor {
+        /// Do not ask the marketplaces what their credentials are granted, which takes a request for each token.
+        #[arg(long)]
+        offline: bool,
+    },
     /// The settings.
     #[command(subcommand)]
     Config(ConfigCommand),

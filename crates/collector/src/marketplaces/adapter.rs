@@ -22,6 +22,11 @@ pub trait Adapter: Send + Sync {
     /// Reads the answer to it.
     fn read_token(&self, kind: TokenKind, answer: &Answer) -> Result<IssuedToken, AnswerError>;
 
+    /// Returns the kinds of data that take more than the credential itself, each with the token that opens it.
+    fn grants(&self) -> &'static [(Resource, TokenKind)] {
+        &[]
+    }
+
     /// Puts an access token of the kind that [`Request::token`] names on a request.
     fn authorize(&self, request: Request, token: &Secret) -> Request;
 

@@ -1,6 +1,9 @@
 //! `digitallz doctor`: looks for what is missing or wrong, and says what to do about it.
 
 use chrono::TimeDelta;
+use digitallz_collector::Context;
+use digitallz_collector::grants::{self, Grant, Standing};
+use digitallz_common::marketplace::Resource;
 use digitallz_common::queue;
 use digitallz_processor::purge;
 use serde::Serialize;
@@ -30,11 +33,11 @@ fn wrong(subject: &'static str, finding: impl Into<String>, next_step: impl Into
     Finding { subject, is_well: false, finding: finding.into(), next_step: Some(next_step.into()) }
 }
 
-/// Looks at everything; ends as partly done when something is not well.
-pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
+/// Looks at everything; ends as partly done when something is not well. Offline no marketplace is asked.
+pub async fn run(cli: &Cli, is_offline: bool) -> anyhow::Result<Ending> {
     // That a session opens means: settings readable, database reachable and migrated.
     let session = Session::open(cli).await?;
-    let looked = look(&session).await;
+    let looked = look(&session, is_offline).await;
     session.close().await?;
     let findings = looked?;
     output::list(
@@ -51,11 +54,15 @@ pub async fn run(cli: &Cli) -> anyhow::Result<Ending> {
     Ok(if findings.iter().all(|finding| finding.is_well) { Ending::Done } else { Ending::PartlyDone })
 }
 
-async fn look(session: &Session) -> anyhow::Result<Vec<Finding>> {
+async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding>> {
     let db = &session.db;
     let mut findings = vec![well("database", database_version(db).await?)];
     for source in status::all(session).await? {
         findings.extend(look_at_source(&source));
+        // Before its terms are acknowledged a marketplace is asked nothing, not even this.
+        if !is_offline && source.missing_settings.is_empty() && source.terms == "acknowledged" {
+            findings.extend(look_at_grants(session, &source).await?);
+        }
     }
     findings.extend(look_at_purge(session).await?);
     let counts = sqlx::query!(
@@ -136,6 +143,30 @@ fn look_at_source(source: &Source) -> Vec<Finding> {
         findings.push(wrong(subject, finding, format!("see `digitallz sources show {marketplace}` for the causes")));
     }
     findings
+}
+
+/// Asks a marketplace what its credentials are granted beyond public data.
+async fn look_at_grants(session: &Session, source: &Source) -> anyhow::Result<Vec<Finding>> {
+    let ctx = Context::new(session.db.clone(), session.clock.clone(), &session.environment.collector()?)?;
+    let wanted = ctx.marketplaces.resources(source.marketplace);
+    let grants = grants::probe(&ctx, source.marketplace).await?;
+    Ok(grants.iter().map(|grant| finding_of(source, grant, wanted)).collect())
+}
+
+/// Tells of a grant; it is missed only where runs ask for what it opens.
+fn finding_of(source: &Source, Grant { resource, standing }: &Grant, wanted: &[Resource]) -> Finding {
+    let subject = source.marketplace.name();
+    let finding = match standing {
+        Standing::Granted => return well(subject, format!("{resource} is granted")),
+        Standing::Refused(cause) => format!("{resource} is not granted: {cause}"),
+        Standing::NotSet => format!("{resource} takes credentials of its own, which are not set"),
+        Standing::Unknown(cause) => format!("it is not known whether {resource} is granted: {cause}"),
+    };
+    if !wanted.contains(resource) {
+        return well(subject, finding);
+    }
+    let setting = format!("DIGITALLZ_{}_RESOURCES", subject.to_uppercase());
+    wrong(subject, finding, format!("get it, or take {resource} out of {setting}"))
 }
 
 /// Looks for what is past its time, and for long enough that a purge should have come by.

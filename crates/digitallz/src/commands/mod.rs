@@ -34,7 +34,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
-        Command::Doctor => doctor::run(&cli).await,
+        Command::Doctor { offline } => doctor::run(&cli, *offline).await,
         Command::Config(command) => config::run(&cli, command),
     }
 }

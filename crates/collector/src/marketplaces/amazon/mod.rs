@@ -235,6 +235,10 @@ impl Adapter for Amazon {
         auth::token_request(&self.config, kind)
     }
 
+    fn grants(&self) -> &'static [(Resource, TokenKind)] {
+        &[(Resource::KeywordBids, TokenKind::Advertiser)]
+    }
+
     fn read_token(&self, kind: TokenKind, answer: &Answer) -> Result<IssuedToken, AnswerError> {
         oauth::read_token(answer, auth::scope_of(kind))
     }

@@ -108,6 +108,14 @@ impl Adapter for Ebay {
         auth::token_request(&self.config, kind)
     }
 
+    fn grants(&self) -> &'static [(Resource, TokenKind)] {
+        &[
+            (Resource::ItemDetails, TokenKind::Items),
+            (Resource::ItemSales, TokenKind::Insights),
+            (Resource::SuggestedBids, TokenKind::User),
+        ]
+    }
+
     fn read_token(&self, kind: TokenKind, answer: &Answer) -> Result<IssuedToken, AnswerError> {
         oauth::read_token(answer, auth::scope_of(kind))
     }
