@@ -79,22 +79,27 @@ impl Tokens {
         )
         .fetch_optional(pool)
         .await?;
-        if let Some((sealed, left_s)) = row.and_then(|row| row.sealed_token.zip(row.left_s))
-            && let Some(token) = self.key.open(&sealed)
+        let (sealed, left_s) = row.map(|row| (row.sealed_token, row.left_s)).unwrap_or_default();
+        if let (Some(sealed), Some(left_s)) = (&sealed, left_s)
+            && let Some(token) = self.key.open(sealed)
         {
             self.hold(kind, &token, Duration::try_from_secs_f64(left_s).unwrap_or_default());
             return Ok(Found::Token(token));
         }
+        // Another may have kept a token since: that one is taken, unless it is what could not be opened just now.
         let claimed = sqlx::query!(
             "insert into ops.access_tokens (marketplace, credential, token_kind, minting_until)
              values ($1, $2, $3, now() + make_interval(secs => $4))
              on conflict (marketplace, credential, token_kind) do update
              set minting_until = excluded.minting_until
-             where access_tokens.minting_until is null or access_tokens.minting_until <= now()",
+             where (access_tokens.minting_until is null or access_tokens.minting_until <= now())
+               and (access_tokens.sealed_token is null or access_tokens.refresh_at <= now()
+                    or access_tokens.sealed_token = $5)",
             self.marketplace.name(),
             self.credential,
             kind.name(),
             MINTING_S,
+            sealed,
         )
         .execute(pool)
         .await?
