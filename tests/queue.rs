@@ -379,6 +379,28 @@ async fn a_job_that_does_not_end_in_time_goes_back_uncounted_and_its_late_effect
 }
 
 #[tokio::test]
+async fn a_worker_whose_jobs_are_long_while_others_wait_in_its_hands_is_not_taken_for_dead() {
+    let database = TestDatabase::new().await;
+    enqueue(&database, 1).await;
+    let long = |_, _| async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(())
+    };
+    let worker = Worker::start(&database, 2, long);
+    database.wait_for_count("select count(*) from ops.jobs where state = 'running'", 1).await;
+    // Of these it fetches both and can begin one: the library says nothing while the other waits.
+    let mut tx = database.db.begin().await.unwrap();
+    queue::enqueue_all(&mut tx, &[job(2), job(3)], 0).await.unwrap();
+    tx.commit().await.unwrap();
+    database.wait_for_count("select count(*) from ops.jobs where state = 'running'", 2).await;
+    let watcher = Worker::start(&database, 2, |_, _| async { Ok(()) });
+    database.wait_until_idle().await;
+    watcher.stop().await;
+    worker.stop().await;
+    assert_eq!(database.texts("select outcome from ops.job_attempts").await, ["done", "done", "done"]);
+}
+
+#[tokio::test]
 async fn a_worker_that_waits_for_its_last_job_is_not_taken_for_dead() {
     let database = TestDatabase::new().await;
     enqueue(&database, 1).await;

@@ -1,6 +1,7 @@
 //! Asks a marketplace until an answer is reached that ends the try, and decides what a bad answer means for the job.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -270,7 +271,7 @@ impl Asking<'_> {
                 "{} refused {operation} for too many requests",
                 self.marketplace()
             );
-            self.forget_limits();
+            self.channel.limits_are_doubted.store(true, Ordering::Relaxed);
         }
         Lesson { statements, pause, is_trouble: matches!(answer.status, 408 | 429 | 500..) }
     }
@@ -278,13 +279,13 @@ impl Asking<'_> {
     /// Asks a marketplace for the limits, now and then and after it refused a request, where its answers tell nothing of them.
     async fn ask_for_limits(&self, question: &Question) {
         let Some(mut request) = self.channel.adapter.limits_request() else { return };
-        {
-            let mut asked_at = self.channel.limits_asked_at.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked_at.is_some_and(|asked_at| asked_at.elapsed() < LIMITS_EVERY) {
-                return;
-            }
-            *asked_at = Some(Instant::now());
+        // The others wait: what is learnt may be that they must not ask at all.
+        let mut asked_at = self.channel.limits_asked_at.lock().await;
+        let is_wanted = self.channel.limits_are_doubted.swap(false, Ordering::Relaxed);
+        if !is_wanted && asked_at.is_some_and(|asked_at| asked_at.elapsed() < LIMITS_EVERY) {
+            return;
         }
+        *asked_at = Some(Instant::now());
         let learnt = async {
             if let Some(kind) = request.token {
                 let token = self.token(kind).await?;
@@ -310,11 +311,6 @@ impl Asking<'_> {
             warn!(marketplace = self.marketplace().name(), site = %question.job.site, cause = problem.cause(),
                 "failed to ask {} for its limits: {}", self.marketplace(), problem.cause());
         }
-    }
-
-    /// Makes the next question ask for the limits first.
-    fn forget_limits(&self) {
-        *self.channel.limits_asked_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn read(&self, exchange: Exchange) -> Result<(Exchange, Result<Step, AnswerError>), Failure> {

@@ -241,6 +241,8 @@ pub async fn work<Handler, Answer>(
     while !shutdown.is_stopping() {
         let worker_name = format!("{}-{}", queue.name(), Uuid::now_v7().simple());
         let begun = Begun::default();
+        let alive =
+            AbortOnDropHandle::new(tokio::spawn(stop::stay_alive(pool.clone(), config.heartbeat, worker_name.clone())));
         let serving = serve(&pool, &config, queue, concurrency, &worker_name, &begun, &shutdown, handler.clone());
         // A task of its own can be left behind even while a job computes and does not yield.
         let mut serving = AbortOnDropHandle::new(tokio::spawn(serving));
@@ -249,11 +251,13 @@ pub async fn work<Handler, Answer>(
             () = shutdown.stopping() => {
                 drain(&pool, &config, &worker_name, &begun, &shutdown, &mut serving).await;
                 serving.abort();
+                drop(alive);
                 stop::leave(&pool, &worker_name, true).await;
                 return;
             }
             ended = &mut serving => ended,
         };
+        drop(alive);
         // Its running jobs were dropped with it; a job that does this again and again must run out of tries.
         stop::leave(&pool, &worker_name, false).await;
         warn!(queue = queue.name(), result = ?ended, "worker ended, starting another");
@@ -336,13 +340,9 @@ async fn drain<T>(
     let ended = shutdown.ended(config.drain);
     tokio::pin!(ended);
     stop::return_buffered(pool, worker_name, begun).await;
-    let mut heartbeat = tokio::time::interval(config.heartbeat);
-    loop {
-        tokio::select! {
-            _ = &mut *serving => return,
-            () = &mut ended => return,
-            _ = heartbeat.tick() => stop::keep_alive(pool, worker_name).await,
-        }
+    tokio::select! {
+        _ = &mut *serving => {}
+        () = &mut ended => {}
     }
 }
 

@@ -14,6 +14,7 @@ pub mod etsy;
 mod oauth;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -85,8 +86,10 @@ pub(crate) struct Channel {
     pub(crate) marketplace: Marketplace,
     pub(crate) adapter: Arc<dyn Adapter>,
     pub(crate) tokens: Tokens,
-    /// When this process asked for the limits last.
-    pub(crate) limits_asked_at: Mutex<Option<Instant>>,
+    /// When this process asked for the limits last; locked while it asks.
+    pub(crate) limits_asked_at: tokio::sync::Mutex<Option<Instant>>,
+    /// Whether a refusal makes it worth asking again.
+    pub(crate) limits_are_doubted: AtomicBool,
     limits: Limits,
     credential: String,
     pacers: Mutex<BTreeMap<PacerKey, Arc<Pacer>>>,
@@ -237,7 +240,8 @@ fn channel<Config>(
         marketplace,
         adapter,
         tokens: Tokens::new(marketplace, credential.clone(), &secret),
-        limits_asked_at: Mutex::default(),
+        limits_asked_at: tokio::sync::Mutex::default(),
+        limits_are_doubted: AtomicBool::default(),
         limits,
         credential,
         pacers: Mutex::default(),

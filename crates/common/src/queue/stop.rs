@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::PgPool;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -106,12 +107,18 @@ pub(super) async fn return_buffered(pool: &PgPool, worker_name: &str, begun: &Be
     }
 }
 
-/// Says that a worker lives while it waits for its last jobs; the queue library says nothing then.
-pub(super) async fn keep_alive(pool: &PgPool, worker_name: &str) {
-    let said =
-        sqlx::query!("update apalis.workers set last_seen = now() where id = $1", worker_name).execute(pool).await;
-    if let Err(problem) = said {
-        debug!(worker = worker_name, error = %problem, "could not say that the worker lives");
+/// Says again and again that a worker lives. The queue library does so too, but not while fetched messages wait for a
+/// running job to end, nor while it drains: a worker with long jobs would be taken for dead.
+pub(super) async fn stay_alive(pool: PgPool, every: Duration, worker_name: String) {
+    let mut beat = tokio::time::interval(every);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let said =
+            sqlx::query!("update apalis.workers set last_seen = now() where id = $1", worker_name).execute(&pool).await;
+        if let Err(problem) = said {
+            debug!(worker = worker_name, error = %problem, "could not say that the worker lives");
+        }
     }
 }
 
