@@ -28,7 +28,7 @@ pub const NOW: &str = "2026-03-11T06:00:00Z";
 /// How long a test waits for work to end before it gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A database of its own, dropped with everything in it when the cluster is thrown away.
+/// A database of its own; it stays for a look at what a test left, and a later run of the tests drops it.
 pub struct TestDatabase {
     pub db: PgPool,
     pub url: Secret,
@@ -295,6 +295,7 @@ async fn template(admin: &PgPool) -> &'static str {
     static TEMPLATE: OnceCell<String> = OnceCell::const_new();
     TEMPLATE
         .get_or_init(|| async {
+            drop_old_databases(admin).await;
             let name = format!("template_{}", Uuid::now_v7().simple());
             sqlx::query(AssertSqlSafe(format!("create database {name}"))).execute(admin).await.expect("a template");
             let db =
@@ -304,6 +305,24 @@ async fn template(admin: &PgPool) -> &'static str {
             name
         })
         .await
+}
+
+/// Drops the databases of runs that began more than an hour ago; their names tell when they were made.
+async fn drop_old_databases(admin: &PgPool) {
+    let hour_ago = Clock::System.now() - chrono::TimeDelta::hours(1);
+    let names =
+        sqlx::query(AssertSqlSafe("select datname from pg_database where datname ~ '^(test|template)_[0-9a-f]{32}$'"))
+            .fetch_all(admin)
+            .await
+            .expect("the names of databases");
+    for name in names.iter().map(|row| row.get::<String, _>(0)) {
+        let made_at = name.split_once('_').and_then(|(_, id)| Uuid::parse_str(id).ok()?.get_timestamp());
+        if made_at.is_some_and(|made_at| (made_at.to_unix().0 as i64) < hour_ago.timestamp()) {
+            // Another run may drop it at the same moment.
+            let _ =
+                sqlx::query(AssertSqlSafe(format!("drop database if exists {name} with (force)"))).execute(admin).await;
+        }
+    }
 }
 
 fn with_database(url: &Secret, name: &str) -> Secret {
