@@ -271,13 +271,14 @@ async fn candidates(
            left join lateral (
                select observed_at from core.keyword_observations seen
                where seen.keyword_id = keywords.keyword_id and seen.resource = $2 and seen.value is not null
+                 and seen.superseded_at is null
                order by observed_at desc limit 1
            ) latest on true
            left join lateral (
                select array_agg(value order by observed_at desc) as values
                from (select value, observed_at from core.keyword_observations seen
                      where seen.keyword_id = keywords.keyword_id and seen.metric = 'result_count' and seen.resource = $2
-                       and seen.value is not null
+                       and seen.value is not null and seen.superseded_at is null
                      order by period_start_date desc, observed_at desc limit $3) as lately
            ) series on true
            where keywords.keyword_id = any($1)

@@ -8,6 +8,7 @@ pub mod jobs;
 pub mod keyword;
 pub mod marketplace;
 pub mod observation;
+pub mod partitions;
 pub mod queue;
 pub mod raw_payload;
 pub mod secret;

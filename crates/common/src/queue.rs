@@ -9,6 +9,7 @@ mod history;
 mod operate;
 mod stop;
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -218,6 +219,37 @@ impl Attempt {
         .rows_affected();
         Ok(changed > 0)
     }
+}
+
+/// Ends jobs as done in the transaction that holds the effects of all of them, and returns those that were still theirs to
+/// end; the others were taken over by another worker, and nothing of theirs may be committed.
+pub async fn complete_all(connection: &mut PgConnection, attempts: &[&Attempt]) -> Result<HashSet<Uuid>, QueueError> {
+    let mut attempts = attempts.to_vec();
+    attempts.sort_unstable_by_key(|attempt| attempt.job_id);
+    let job_ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.job_id).collect();
+    let try_numbers: Vec<i32> = attempts.iter().map(|attempt| attempt.try_number).collect();
+    let request_counts: Vec<i32> =
+        attempts.iter().map(|attempt| attempt.request_count.load(Ordering::Relaxed)).collect();
+    let ended = sqlx::query_scalar!(
+        "with ended as (
+             update ops.job_attempts attempts
+             set outcome = 'done', finished_at = now(), request_count = given.request_count
+             from unnest($1::uuid[], $2::integer[], $3::integer[]) as given (job_id, try_number, request_count)
+             where attempts.job_id = given.job_id and attempts.try_number = given.try_number
+               and attempts.outcome = 'running'
+             returning attempts.job_id
+         ), done as (
+             update ops.jobs set state = 'done', finished_at = now()
+             where job_id in (select job_id from ended) and state = 'running'
+         )
+         select job_id from ended",
+        &job_ids,
+        &try_numbers,
+        &request_counts,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ended.into_iter().collect())
 }
 
 /// Serves a queue until `shutdown`: runs its jobs, at most `concurrency` at a time, and acts on their answers.

@@ -1,4 +1,4 @@
-//! Raw payloads: the bodies of answers, verbatim. Small ones lie in their row, large ones in chunks.
+//! Raw payloads: the bodies of answers, verbatim. They lie in chunks; small ones in a single one.
 
 mod chunks;
 
@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::marketplace::{Marketplace, Resource, Site};
+use crate::partitions;
 use crate::spool::{Spool, SpoolWriter};
 
 pub use chunks::Chunks;
@@ -18,8 +19,8 @@ pub use chunks::Chunks;
 /// Largest body that is unpacked into memory, in bytes.
 pub const MAX_BODY_BYTES: usize = 512 * 1024 * 1024;
 
-/// Largest body that lies in the row of its payload, in bytes as received.
-pub const MAX_ROW_BODY_BYTES: u64 = 4 * 1024 * 1024;
+/// Largest body that lies in a single chunk and is loaded whole, in bytes as received.
+pub const MAX_HELD_BODY_BYTES: u64 = 4 * 1024 * 1024;
 
 const ZSTD_LEVEL: i32 = 3;
 
@@ -98,7 +99,7 @@ pub struct RawPayload {
     pub request_url: String,
     /// HTTP status.
     pub status_code: u16,
-    /// The body as received; empty where it lies in chunks.
+    /// The body as received; empty where it is large and passes by in chunks.
     pub body: Vec<u8>,
     /// When it arrived.
     pub fetched_at: DateTime<Utc>,
@@ -145,20 +146,28 @@ pub enum RawPayloadError {
 /// Stores an answer and returns its identifier, or nothing when the request key already has one.
 ///
 /// A large body passes from its file into chunks; the caller's transaction holds the payload and all chunks, or nothing.
+/// The partitions of its month are made when they are not there.
 pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> Result<Option<i64>, sqlx::Error> {
     let body = NewBody::of(&payload.body)?;
-    let (in_row, chunk_count) = match &body.place {
-        Place::Row(bytes) => (Some(bytes.as_slice()), None),
-        // The true number is known when the last chunk is written.
-        Place::Chunks(_) => (None, Some(1)),
+    let held = match &body.place {
+        Place::Held(bytes) => Some(bytes.as_slice()),
+        Place::Spooled(_) => None,
     };
+    partitions::make(connection, payload.fetched_at, payload.fetched_at).await?;
     let raw_payload_id = sqlx::query_scalar!(
-        "insert into raw.payloads (request_key, marketplace, market, resource, keyword_id, crawl_run_id, job_id,
-             page_number, request_method, request_url, request_body, status_code, response_headers, content_type,
-             body, body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at, chunk_count)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
-         on conflict (request_key) do nothing
-         returning raw_payload_id",
+        "with stored as (
+             -- The true number of chunks is known when the last one is written.
+             insert into raw.payloads (request_key, marketplace, market, resource, keyword_id, crawl_run_id, job_id,
+                 page_number, request_method, request_url, request_body, status_code, response_headers, content_type,
+                 body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at, chunk_count)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1)
+             on conflict (request_key) do nothing
+             returning raw_payload_id
+         ), single as (
+             insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes, fetched_at)
+             select raw_payload_id, 1, $20::bytea, $18 from stored where $20 is not null
+         )
+         select raw_payload_id from stored",
         payload.request_key,
         payload.site.marketplace.name(),
         payload.site.market,
@@ -173,24 +182,23 @@ pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> R
         payload.status_code as i16,
         payload.response_headers,
         payload.content_type,
-        in_row,
         body.encoding,
         body.size_bytes as i64,
         body.content_sha256.as_slice(),
         payload.fetched_at,
         payload.ingested_at,
-        chunk_count,
+        held,
     )
     .fetch_optional(&mut *connection)
     .await?;
-    if let (Some(raw_payload_id), Place::Chunks(spool)) = (raw_payload_id, &body.place) {
-        let chunk_count = chunks::insert(connection, raw_payload_id, spool).await?;
+    if let (Some(raw_payload_id), Place::Spooled(spool)) = (raw_payload_id, &body.place) {
+        let chunk_count = chunks::insert(connection, raw_payload_id, payload.fetched_at, spool).await?;
         set_chunk_count(connection, raw_payload_id, chunk_count).await?;
     }
     Ok(raw_payload_id)
 }
 
-/// Loads an answer, unpacks it and checks it against its hash. A body that lies in chunks is refused.
+/// Loads an answer, unpacks it and checks it against its hash. A body too large to be held is refused.
 pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<RawPayload, RawPayloadError> {
     match open(connection, raw_payload_id).await? {
         (payload, None) => Ok(payload),
@@ -198,7 +206,7 @@ pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<R
     }
 }
 
-/// Loads an answer as [`get`] does; where its body lies in chunks, they are returned to be read as they pass by.
+/// Loads an answer as [`get`] does; where its body is large, its chunks are returned to be read as they pass by.
 pub async fn open(
     connection: &mut PgConnection,
     raw_payload_id: i64,
@@ -206,13 +214,18 @@ pub async fn open(
     let row = sqlx::query!(
         r#"select payloads.marketplace, payloads.market, payloads.resource, payloads.keyword_id,
                   keywords.keyword_text as "keyword_text?", payloads.crawl_run_id, payloads.page_number,
-                  payloads.request_url, payloads.status_code, payloads.body, payloads.body_encoding,
-                  payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at, payloads.purged_at,
-                  payloads.chunk_count
+                  payloads.request_url, payloads.status_code, payloads.body_encoding, payloads.body_size_bytes,
+                  payloads.content_sha256, payloads.fetched_at, payloads.purged_at, payloads.chunk_count,
+                  chunks.bytes as "single?"
            from raw.payloads payloads
            left join core.keywords keywords using (keyword_id)
+           left join raw.payload_chunks chunks
+               on payloads.chunk_count = 1 and payloads.body_size_bytes <= $2
+              and chunks.raw_payload_id = payloads.raw_payload_id and chunks.chunk_number = 1
+              and chunks.fetched_at = payloads.fetched_at
            where payloads.raw_payload_id = $1"#,
-        raw_payload_id
+        raw_payload_id,
+        MAX_HELD_BODY_BYTES as i64,
     )
     .fetch_one(connection)
     .await
@@ -223,7 +236,7 @@ pub async fn open(
     }
     let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
     let is_zstd = row.body_encoding == "zstd";
-    let (body, chunks) = match (row.body, row.chunk_count) {
+    let (body, chunks) = match (row.single, row.chunk_count) {
         (Some(stored), _) => {
             let body = unpack(stored, is_zstd, row.body_size_bytes).map_err(damaged)?;
             if Sha256::digest(&body)[..] != row.content_sha256 {
@@ -232,8 +245,8 @@ pub async fn open(
             (body, None)
         }
         (None, Some(chunk_count)) => {
-            let content_sha256 = row.content_sha256;
-            (Vec::new(), Some(Chunks { raw_payload_id, chunk_count, is_zstd, content_sha256 }))
+            let (fetched_at, content_sha256) = (row.fetched_at, row.content_sha256);
+            (Vec::new(), Some(Chunks { raw_payload_id, fetched_at, chunk_count, is_zstd, content_sha256 }))
         }
         (None, None) => return Err(damaged("its body is not here".to_owned())),
     };
@@ -285,44 +298,44 @@ struct NewBody {
 }
 
 enum Place {
-    Row(Vec<u8>),
-    Chunks(Spool),
+    Held(Vec<u8>),
+    Spooled(Spool),
 }
 
 impl NewBody {
     fn of(body: &Body) -> std::io::Result<NewBody> {
         match body {
-            Body::Held(bytes) if bytes.len() as u64 > MAX_ROW_BODY_BYTES => {
+            Body::Held(bytes) if bytes.len() as u64 > MAX_HELD_BODY_BYTES => {
                 let mut writer = SpoolWriter::create(None)?;
                 writer.write(bytes)?;
-                NewBody::in_chunks(writer.finish())
+                NewBody::spooled(writer.finish())
             }
-            Body::Held(bytes) => Ok(NewBody::in_row(bytes)),
-            Body::Spooled(spool) if spool.size_bytes() > MAX_ROW_BODY_BYTES => NewBody::in_chunks(spool.clone()),
+            Body::Held(bytes) => Ok(NewBody::held(bytes)),
+            Body::Spooled(spool) if spool.size_bytes() > MAX_HELD_BODY_BYTES => NewBody::spooled(spool.clone()),
             Body::Spooled(spool) => {
                 let mut bytes = Vec::new();
                 spool.reader().read_to_end(&mut bytes)?;
-                Ok(NewBody::in_row(&bytes))
+                Ok(NewBody::held(&bytes))
             }
         }
     }
 
-    fn in_row(bytes: &[u8]) -> NewBody {
+    fn held(bytes: &[u8]) -> NewBody {
         let (encoded, encoding) = encode(bytes);
         NewBody {
-            place: Place::Row(encoded),
+            place: Place::Held(encoded),
             encoding,
             size_bytes: bytes.len() as u64,
             content_sha256: Sha256::digest(bytes).into(),
         }
     }
 
-    fn in_chunks(spool: Spool) -> std::io::Result<NewBody> {
+    fn spooled(spool: Spool) -> std::io::Result<NewBody> {
         Ok(NewBody {
             encoding: if spool.starts_with(&GZIP_MAGIC)? { "identity" } else { "zstd" },
             size_bytes: spool.size_bytes(),
             content_sha256: spool.content_sha256(),
-            place: Place::Chunks(spool),
+            place: Place::Spooled(spool),
         })
     }
 }

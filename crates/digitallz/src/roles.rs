@@ -52,7 +52,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
                 service.serve(Queue::Plan, 1, &context, collect);
             }
             Role::Processor => {
-                let context = digitallz_processor::Context { db: db.clone(), clock: clock.clone() };
+                let context = digitallz_processor::Context::new(db.clone(), clock.clone());
                 service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
             }
             Role::Scorer => {

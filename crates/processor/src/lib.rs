@@ -8,6 +8,8 @@
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
+use crate::load::Loader;
+
 pub mod marketplaces;
 pub mod process;
 pub mod purge;
@@ -15,6 +17,7 @@ pub mod reading;
 
 mod bids;
 mod entries;
+mod load;
 mod rows;
 mod statistics;
 mod store;
@@ -30,4 +33,13 @@ pub struct Context {
     pub db: PgPool,
     /// The clock that tells when something became known.
     pub clock: Clock,
+    loader: Loader,
+}
+
+impl Context {
+    /// Makes a context with a loader of its own.
+    pub fn new(db: PgPool, clock: Clock) -> Context {
+        let loader = Loader::start(db.clone(), clock.clone());
+        Context { db, clock, loader }
+    }
 }

@@ -1,7 +1,5 @@
 //! Reads one stored raw payload and writes what it says.
 
-use std::io::Read;
-
 use digitallz_common::failure::{self, Failure};
 use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
@@ -9,11 +7,12 @@ use digitallz_common::queue::Attempt;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
 use tracing::{debug, warn};
 
+use crate::load::Read;
 use crate::marketplaces;
 use crate::reading::{ReadError, Reading, TrackedKeywords};
-use crate::{Context, READER_VERSION, store};
+use crate::{Context, store};
 
-/// Reads a payload and writes everything it says in one transaction with the end of the job.
+/// Reads a payload and hands everything it says to the loader, which ends the job in the same transaction.
 ///
 /// A payload that cannot be read as a whole is quarantined: then the job is done, and the payload waits for a better
 /// reader. Running it twice leaves what running it once leaves.
@@ -34,7 +33,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
     };
     let (payload, outcome) = match chunks {
         Some(chunks) => {
-            let read = move |body: &mut dyn Read| {
+            let read = move |body: &mut dyn std::io::Read| {
                 let outcome = marketplaces::read_passing(&payload, body, &tracked);
                 (payload, outcome)
             };
@@ -44,19 +43,10 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
     };
     drop(connection);
 
-    let now = ctx.clock.now();
-    let mut tx = ctx.db.begin().await?;
-    match &outcome {
-        Ok(reading) => store::insert(&mut tx, &payload, reading, now).await?,
-        Err(error) => {
-            let reason = store::storable(&failure::chain(error));
-            raw_payload::quarantine(&mut tx, payload.raw_payload_id, &reason, READER_VERSION, now).await?;
-        }
-    }
-    attempt.complete(&mut tx).await?;
-    tx.commit().await?;
     report(&payload, &outcome);
-    Ok(())
+    let outcome = outcome.map_err(|error| store::storable(&failure::chain(&error)));
+    let payload = RawPayload { body: Vec::new(), ..payload };
+    Ok(ctx.loader.load(Read { payload, outcome, attempt: attempt.clone() }).await?)
 }
 
 /// A database may come back; bytes that are gone or damaged do not.

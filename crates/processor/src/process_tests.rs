@@ -95,7 +95,7 @@ impl World {
     /// Works until no job is open.
     async fn work(&self, concurrency: usize) {
         let shutdown = CancellationToken::new();
-        let ctx = Context { db: self.db.clone(), clock: Clock::manual(self.now + TimeDelta::days(1)) };
+        let ctx = Context::new(self.db.clone(), Clock::manual(self.now + TimeDelta::days(1)));
         let handler = move |job, attempt| {
             let ctx = ctx.clone();
             async move {

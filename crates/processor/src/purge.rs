@@ -258,7 +258,7 @@ async fn purge_bodies(
     .await?
     .rows_affected();
     let bodies = sqlx::query!(
-        "update raw.payloads set body = null, chunk_count = null, purged_at = $2
+        "update raw.payloads set chunk_count = null, purged_at = $2
          where raw_payload_id = any($1) and purged_at is null",
         &raw_payload_ids,
         now,
@@ -363,7 +363,9 @@ async fn purge_listings(
     counts: &mut PurgeCounts,
 ) -> Result<bool, sqlx::Error> {
     let blanked = sqlx::query!(
-        "update core.listings set title = null, seller = null, brand = null, listing_url = null, listed_at = null
+        "update core.listings
+         set title = null, seller = null, brand = null, listing_url = null, listed_at = null, title_seen_at = null,
+             seller_seen_at = null, brand_seen_at = null, listing_url_seen_at = null, listed_at_seen_at = null
          where listing_id in (
              select listing_id from core.listings
              where marketplace = $1 and last_seen_at <= $2
@@ -439,8 +441,8 @@ async fn purge_keyword_observations(
 ) -> Result<bool, sqlx::Error> {
     let deleted = sqlx::query!(
         "delete from core.keyword_observations
-         where keyword_observation_id in (
-             select keyword_observation_id
+         where (observed_at, keyword_observation_id) in (
+             select observed_at, keyword_observation_id
              from core.keyword_observations join core.keywords using (keyword_id)
              where keywords.marketplace = $1 and keyword_observations.fetched_at <= $2
              limit $3)",

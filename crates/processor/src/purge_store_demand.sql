@@ -13,4 +13,4 @@ where demand.keyword_id = any($1::bigint[])
       select from core.keyword_observations stored
       where stored.raw_payload_id = demand.raw_payload_id and stored.keyword_id = demand.keyword_id
         and stored.metric = demand.metric)
-on conflict (raw_payload_id, keyword_id, metric, period_start_date) do nothing
+on conflict do nothing

@@ -184,7 +184,12 @@ pub async fn load(
 
 async fn load_demand(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<History>, sqlx::Error> {
     let metric = Target::of(ModelName::Demand, marketplace).metric();
-    let rows = sqlx::query_file!("src/series_demand.sql", marketplace.name(), metric, as_of).fetch_all(db).await?;
+    let mut tx = db.begin().await?;
+    sqlx::query_scalar!("select set_config('digitallz.as_of', $1, true)", as_of.to_rfc3339())
+        .fetch_one(&mut *tx)
+        .await?;
+    let rows = sqlx::query_file!("src/series_demand.sql", marketplace.name(), metric).fetch_all(&mut *tx).await?;
+    tx.commit().await?;
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
     for row in rows {
         // A week without a value is a gap: a keyword beyond the end of the list is not one that nobody wants.

@@ -21,5 +21,6 @@ from (
       and observations.period_kind = 'instant'
       and observations.value is not null
       and observations.ingested_at <= $3
+      and (observations.superseded_at is null or observations.superseded_at > $3)
 ) samples
 order by keyword_id, week_start_date, metric, ingested_at, observed_at, raw_payload_id

@@ -1,4 +1,4 @@
--- Of several rows for one keyword and week: the one ingested last before the moment of interest.
+-- Of several rows for one keyword and week: the one ingested last before the moment of interest, as of which the view looks.
 select distinct on (demand.keyword_id, demand.week_start_date)
        demand.keyword_id as "keyword_id!",
        demand.week_start_date as "week_start_date!",
@@ -9,5 +9,4 @@ join core.keywords using (keyword_id)
 where keywords.marketplace = $1
   and keywords.is_active
   and demand.metric = $2
-  and demand.ingested_at <= $3
 order by demand.keyword_id, demand.week_start_date, demand.ingested_at desc, demand.raw_payload_id desc

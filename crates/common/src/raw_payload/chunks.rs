@@ -2,6 +2,7 @@
 
 use std::io::{self, Read};
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ const CHUNKS_AHEAD: usize = 2;
 #[derive(Debug)]
 pub struct Chunks {
     pub(super) raw_payload_id: i64,
+    pub(super) fetched_at: DateTime<Utc>,
     pub(super) chunk_count: i32,
     pub(super) is_zstd: bool,
     pub(super) content_sha256: Vec<u8>,
@@ -33,7 +35,7 @@ impl Chunks {
         connection: &mut PgConnection,
         read: impl FnOnce(&mut dyn Read) -> Outcome + Send + 'static,
     ) -> Result<Outcome, RawPayloadError> {
-        let Chunks { raw_payload_id, chunk_count, is_zstd, content_sha256 } = self;
+        let Chunks { raw_payload_id, fetched_at, chunk_count, is_zstd, content_sha256 } = self;
         let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
@@ -44,7 +46,7 @@ impl Chunks {
             io::copy(&mut body, &mut io::sink())?;
             Ok::<_, io::Error>((outcome, body.hash.finalize()))
         });
-        let fetched = fetch(connection, raw_payload_id, chunk_count, sender).await;
+        let fetched = fetch(connection, raw_payload_id, fetched_at, chunk_count, sender).await;
         let read = match reading.await {
             Ok(read) => read,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
@@ -64,6 +66,7 @@ impl Chunks {
 pub(super) async fn insert(
     connection: &mut PgConnection,
     raw_payload_id: i64,
+    fetched_at: DateTime<Utc>,
     spool: &Spool,
 ) -> Result<i32, sqlx::Error> {
     let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
@@ -80,7 +83,7 @@ pub(super) async fn insert(
     let mut chunk_count = 0;
     while let Some(chunk) = receiver.recv().await {
         chunk_count += 1;
-        insert_one(connection, raw_payload_id, chunk_count, &chunk).await?;
+        insert_one(connection, raw_payload_id, fetched_at, chunk_count, &chunk).await?;
     }
     making.await.map_err(|ended| sqlx::Error::Io(io::Error::other(ended)))??;
     Ok(chunk_count)
@@ -89,14 +92,16 @@ pub(super) async fn insert(
 async fn insert_one(
     connection: &mut PgConnection,
     raw_payload_id: i64,
+    fetched_at: DateTime<Utc>,
     chunk_number: i32,
     bytes: &[u8],
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes) values ($1, $2, $3)",
+        "insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes, fetched_at) values ($1, $2, $3, $4)",
         raw_payload_id,
         chunk_number,
         bytes,
+        fetched_at,
     )
     .execute(connection)
     .await?;
@@ -107,14 +112,16 @@ async fn insert_one(
 async fn fetch(
     connection: &mut PgConnection,
     raw_payload_id: i64,
+    fetched_at: DateTime<Utc>,
     chunk_count: i32,
     sender: mpsc::Sender<Vec<u8>>,
 ) -> Result<(), RawPayloadError> {
     for chunk_number in 1..=chunk_count {
         let chunk = sqlx::query_scalar!(
-            "select bytes from raw.payload_chunks where raw_payload_id = $1 and chunk_number = $2",
+            "select bytes from raw.payload_chunks where raw_payload_id = $1 and chunk_number = $2 and fetched_at = $3",
             raw_payload_id,
             chunk_number,
+            fetched_at,
         )
         .fetch_optional(&mut *connection)
         .await

@@ -50,12 +50,12 @@ with
         from core.keyword_observations
         left join raw.payloads using (raw_payload_id)
         left join raw.payload_readings readings using (raw_payload_id)
-        where $1::uuid is null or crawl_run_id = $1
+        where superseded_at is null and ($1::uuid is null or crawl_run_id = $1)
     ),
     entries as (
         select count(*) as serp_entry_count
         from core.serp_entries join raw.payloads using (raw_payload_id)
-        where $1::uuid is null or crawl_run_id = $1
+        where superseded_at is null and ($1::uuid is null or crawl_run_id = $1)
     )
 select (select count(*) from ops.crawl_runs where $1::uuid is null or crawl_run_id = $1) as "run_count!",
        jobs.job_count + pruned.job_count as "job_count!",

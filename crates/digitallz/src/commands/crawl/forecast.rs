@@ -257,6 +257,7 @@ async fn ages(
            left join lateral (
                select observed_at from core.keyword_observations seen
                where seen.keyword_id = keywords.keyword_id and seen.resource = $2 and seen.value is not null
+                 and seen.superseded_at is null
                order by observed_at desc limit 1
            ) latest on true
            where keywords.marketplace = $1 and keywords.is_active

@@ -213,7 +213,7 @@ impl Selectors {
                and ($7::timestamptz is null or not exists (
                    select from core.keyword_observations seen
                    where seen.keyword_id = keywords.keyword_id and seen.resource = main.resource
-                     and seen.value is not null and seen.observed_at > $7))
+                     and seen.value is not null and seen.superseded_at is null and seen.observed_at > $7))
              order by keywords.keyword_id",
             &marketplaces,
             &resources,

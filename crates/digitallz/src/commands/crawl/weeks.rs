@@ -100,6 +100,7 @@ async fn answered(
            from core.keyword_observations
            where keyword_id = any($1) and resource = $2 and period_kind = 'week' and period_start_date between $3 and $4
              and value_status not in ('failed', 'blocked', 'quarantined', 'pending', 'invalid')
+             and superseded_at is null
            group by keyword_id"#,
         keyword_ids,
         resource.name(),
