@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("DIGITALLZ_PURGE_CRON", "0 15 * * * *", "When what was kept for as long as its terms allow is deleted."),
     plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of these schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
-    plain("DIGITALLZ_PROCESS_CONCURRENCY", "2", "Answers read at a time."),
+    plain("DIGITALLZ_PROCESS_CONCURRENCY", "16", "Answers read at a time; what they say is written together."),
     plain(
         "DIGITALLZ_SPOOL_DIR",
         "",
