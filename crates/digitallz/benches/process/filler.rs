@@ -22,6 +22,7 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
         sqlx::query_scalar("select coalesce(max(keyword_id), 0) + 1 from core.keywords").fetch_one(db).await?;
     let mut connection = db.acquire().await?;
     for statement in [
+        "select core.make_partitions('2024-11-01', '2026-12-01')".to_owned(),
         "set session_replication_role = replica".to_owned(),
         format!(
             "insert into core.keywords (keyword_id, marketplace, market, keyword_text, original_text,
