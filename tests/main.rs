@@ -19,6 +19,7 @@ mod postgres;
 mod queue;
 mod quotas;
 mod recordings;
+mod reprocess;
 mod scheduler;
 mod schema;
 mod signals;

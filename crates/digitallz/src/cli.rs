@@ -99,6 +99,8 @@ pub enum Command {
     Jobs(JobsCommand),
     /// Bring recorded answers in and process them like any other.
     Ingest(IngestArgs),
+    /// Read stored answers again with the reader of this program, and put what differs in its place.
+    Reprocess(ReprocessArgs),
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
@@ -236,6 +238,35 @@ pub struct TagArgs {
     /// Only of this market.
     #[arg(long)]
     pub market: Option<String>,
+}
+
+/// Options of `reprocess`: answers to which everything given applies.
+#[derive(Debug, Args)]
+pub struct ReprocessArgs {
+    /// Only this answer; may be repeated.
+    #[arg(long, value_name = "ID")]
+    pub payload: Vec<i64>,
+    /// Only answers of this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only answers of this kind.
+    #[arg(long)]
+    pub resource: Option<Resource>,
+    /// Only answers that arrived since then: a date, a moment, or a time ago such as 2d.
+    #[arg(long, value_name = "SINCE")]
+    pub since: Option<String>,
+    /// Only answers that this version of the reader read, or an older one.
+    #[arg(long, value_name = "NUMBER")]
+    pub version: Option<i16>,
+    /// All answers that are still kept.
+    #[arg(long, conflicts_with_all = ["payload", "marketplace", "resource", "since", "version"])]
+    pub all: bool,
+    /// Say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Who does it; kept among the audit events.
+    #[arg(long, value_name = "NAME", default_value = "operator")]
+    pub by: String,
 }
 
 /// Collect now.

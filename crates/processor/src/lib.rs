@@ -14,6 +14,7 @@ pub mod marketplaces;
 pub mod process;
 pub mod purge;
 pub mod reading;
+pub mod reprocess;
 
 mod bids;
 mod entries;

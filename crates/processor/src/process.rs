@@ -5,6 +5,7 @@ use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
 use digitallz_common::queue::Attempt;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
+use sqlx::PgPool;
 use tracing::{debug, warn};
 
 use crate::load::Read;
@@ -22,7 +23,21 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         attempt.complete(&mut connection).await?;
         return Ok(());
     }
-    let (payload, chunks) = raw_payload::open(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
+    drop(connection);
+    let (payload, outcome) = read(&ctx.db, job.raw_payload_id).await?;
+    report(&payload, &outcome);
+    let outcome = outcome.map_err(|error| store::storable(&failure::chain(&error)));
+    let payload = RawPayload { body: Vec::new(), ..payload };
+    Ok(ctx.loader.load(Read { payload, outcome, attempt: attempt.clone() }).await?)
+}
+
+/// Reads a stored payload; what is wrong with what it says is no error here but an outcome.
+pub(crate) async fn read(
+    db: &PgPool,
+    raw_payload_id: i64,
+) -> Result<(RawPayload, Result<Reading, ReadError>), LoadFailure> {
+    let mut connection = db.acquire().await?;
+    let (payload, chunks) = raw_payload::open(&mut connection, raw_payload_id).await?;
     let tracked = match payload.resource.subject() {
         Subject::Keyword => TrackedKeywords::default(),
         Subject::Market => store::tracked_keywords(&mut connection, &payload.site).await?,
@@ -37,26 +52,40 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
                 let outcome = marketplaces::read_passing(&payload, body, &tracked);
                 (payload, outcome)
             };
-            chunks.read(&mut connection, read).await.map_err(load_failure)?
+            chunks.read(&mut connection, read).await?
         }
         None => think(payload, tracked).await?,
     };
-    drop(connection);
+    Ok((payload, outcome))
+}
 
-    report(&payload, &outcome);
-    let outcome = outcome.map_err(|error| store::storable(&failure::chain(&error)));
-    let payload = RawPayload { body: Vec::new(), ..payload };
-    Ok(ctx.loader.load(Read { payload, outcome, attempt: attempt.clone() }).await?)
+/// Why a stored payload could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFailure {
+    /// The database failed.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// The payload is not there, or damaged.
+    #[error(transparent)]
+    Payload(#[from] RawPayloadError),
+    /// Its reader ended before it was done.
+    #[error("the reader ended before it was done")]
+    Reader(#[from] tokio::task::JoinError),
 }
 
 /// A database may come back; bytes that are gone or damaged do not.
-fn load_failure(error: RawPayloadError) -> Failure {
-    match error {
-        RawPayloadError::Database { source: sqlx::Error::RowNotFound, .. }
-        | RawPayloadError::Damaged { .. }
-        | RawPayloadError::Purged { .. }
-        | RawPayloadError::InChunks { .. } => Failure::give_up(error),
-        RawPayloadError::Database { .. } => Failure::retry(error),
+impl From<LoadFailure> for Failure {
+    fn from(failure: LoadFailure) -> Failure {
+        match failure {
+            LoadFailure::Payload(
+                error @ (RawPayloadError::Database { source: sqlx::Error::RowNotFound, .. }
+                | RawPayloadError::Damaged { .. }
+                | RawPayloadError::Purged { .. }
+                | RawPayloadError::InChunks { .. }),
+            ) => Failure::give_up(error),
+            LoadFailure::Payload(error) => Failure::retry(error),
+            LoadFailure::Database(_) | LoadFailure::Reader(_) => Failure::retry(failure),
+        }
     }
 }
 
@@ -64,7 +93,7 @@ fn load_failure(error: RawPayloadError) -> Failure {
 async fn think(
     payload: RawPayload,
     tracked: TrackedKeywords,
-) -> Result<(RawPayload, Result<Reading, ReadError>), Failure> {
+) -> Result<(RawPayload, Result<Reading, ReadError>), LoadFailure> {
     if payload.resource.subject() == Subject::Keyword {
         let outcome = marketplaces::read(&payload, &tracked);
         return Ok((payload, outcome));
@@ -74,7 +103,7 @@ async fn think(
         (payload, outcome)
     })
     .await
-    .map_err(Failure::retry)
+    .map_err(LoadFailure::from)
 }
 
 fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {

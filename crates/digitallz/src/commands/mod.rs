@@ -8,6 +8,7 @@ mod ingest;
 mod jobs;
 pub mod keywords;
 pub mod predictions;
+mod reprocess;
 mod run;
 pub mod runs;
 mod sandbox;
@@ -32,6 +33,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Runs(command) => runs::run(&cli, command).await,
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
+        Command::Reprocess(args) => reprocess::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor { offline } => doctor::run(&cli, *offline).await,

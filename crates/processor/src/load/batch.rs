@@ -7,18 +7,12 @@ use digitallz_common::partitions;
 use digitallz_common::queue::{self, QueueError};
 use sqlx::{PgConnection, PgPool};
 
-use super::copy::Rows;
-use super::listings::{ListingIds, ListingKey, Listings};
-use super::{Answer, LoadError, Read};
+use super::listings::Listings;
+use super::rows::{self, Place};
+use super::{Answer, LoadError, Read, Said};
 use crate::READER_VERSION;
 use crate::reading::{QuarantinedRow, Reading};
 use crate::store::storable;
-
-/// A payload that nobody has read before, with what it says.
-struct New<'a> {
-    read: &'a Read,
-    reading: &'a Reading,
-}
 
 /// Stores readings and ends their jobs in one transaction; the answers come in the order of the readings.
 ///
@@ -26,31 +20,18 @@ struct New<'a> {
 /// then writes nothing.
 pub(super) async fn store(db: &PgPool, reads: &[Read], now: DateTime<Utc>) -> Result<Vec<Answer>, LoadError> {
     let mut tx = db.begin().await?;
-    make_partitions(&mut tx, reads).await?;
+    let said: Vec<Said<'_>> = reads.iter().filter_map(Read::said).collect();
+    make_partitions(&mut tx, &said).await?;
     let attempts = reads.iter().map(|read| &read.attempt).collect::<Vec<_>>();
     let ended = queue::complete_all(&mut tx, &attempts).await?;
     let ours: Vec<&Read> = reads.iter().filter(|read| ended.contains(&read.attempt.job_id)).collect();
     let new_ids = insert_readings(&mut tx, &ours, now).await?;
-    let new: Vec<New<'_>> = ours
-        .into_iter()
-        .filter(|read| new_ids.contains(&read.payload.raw_payload_id))
-        .filter_map(|read| Some(New { read, reading: read.outcome.as_ref().ok()? }))
-        .collect();
+    let new: Vec<Said<'_>> =
+        ours.into_iter().filter(|read| new_ids.contains(&read.payload.raw_payload_id)).filter_map(Read::said).collect();
 
     insert_quarantined_rows(&mut tx, &new, now).await?;
-    copy_observations(&mut tx, &new, now).await?;
-    let mut listings = Listings::default();
-    for New { read, reading } in &new {
-        for listing in &reading.listings {
-            let key = ListingKey::new(&read.payload.site, &listing.marketplace_listing_id);
-            listings.add(key, listing, read.payload.fetched_at);
-        }
-    }
-    let listing_ids = listings.merge(&mut tx).await?;
-    copy_listing_observations(&mut tx, &new, &listing_ids, now).await?;
-    copy_serp_entries(&mut tx, &new, &listing_ids, now).await?;
-    copy_seller_observations(&mut tx, &new, now).await?;
-    copy_keyword_categories(&mut tx, &new, now).await?;
+    let listing_ids = Listings::of(&new).merge(&mut tx).await?;
+    rows::copy(&mut tx, &new, &listing_ids, now, Place::Core).await?;
     tx.commit().await?;
 
     let answer = |read: &Read| match ended.contains(&read.attempt.job_id) {
@@ -61,12 +42,11 @@ pub(super) async fn store(db: &PgPool, reads: &[Read], now: DateTime<Utc>) -> Re
 }
 
 /// Makes the partitions of every month that a row lies in, before anything is written.
-async fn make_partitions(tx: &mut PgConnection, reads: &[Read]) -> Result<(), sqlx::Error> {
+pub(super) async fn make_partitions(tx: &mut PgConnection, said: &[Said<'_>]) -> Result<(), sqlx::Error> {
     let mut months = HashSet::new();
-    for read in reads {
-        let observed = read.outcome.iter().flat_map(|reading| &reading.observations);
-        let moments = observed.map(|observation| observation.period.observed_at());
-        for moment in moments.chain([read.payload.fetched_at]) {
+    for Said { payload, reading } in said {
+        let observed = reading.observations.iter().map(|observation| observation.period.observed_at());
+        for moment in observed.chain([payload.fetched_at]) {
             if months.insert((moment.year(), moment.month())) {
                 partitions::make(tx, moment, moment).await?;
             }
@@ -118,12 +98,12 @@ async fn insert_readings(
 
 async fn insert_quarantined_rows(
     tx: &mut PgConnection,
-    new: &[New<'_>],
+    new: &[Said<'_>],
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let rows: Vec<(i64, &QuarantinedRow)> = new
         .iter()
-        .flat_map(|new| new.reading.quarantined.iter().map(|row| (new.read.payload.raw_payload_id, row)))
+        .flat_map(|new| new.reading.quarantined.iter().map(|row| (new.payload.raw_payload_id, row)))
         .collect();
     if rows.is_empty() {
         return Ok(());
@@ -147,166 +127,4 @@ async fn insert_quarantined_rows(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-async fn copy_observations(tx: &mut PgConnection, new: &[New<'_>], now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    let mut rows = Rows::new();
-    for New { read, reading } in new {
-        // What an answer says twice, of one keyword and period, is said once.
-        let mut said = HashSet::with_capacity(reading.observations.len());
-        for observation in &reading.observations {
-            if !said.insert((observation.keyword_id, observation.metric, observation.period.start_date())) {
-                continue;
-            }
-            rows.begin(14);
-            rows.field(observation.keyword_id)?;
-            rows.field(observation.metric.name())?;
-            rows.field(observation.observed.value())?;
-            rows.field(observation.unit.as_str())?;
-            rows.field(observation.observed.status())?;
-            rows.field(observation.observed.reason())?;
-            rows.field(read.payload.resource.name())?;
-            rows.field(observation.period.observed_at())?;
-            rows.field(observation.period.start_date())?;
-            rows.field(observation.period.end_date())?;
-            rows.field(observation.period.kind())?;
-            rows.field(read.payload.fetched_at)?;
-            rows.field(now)?;
-            rows.field(read.payload.raw_payload_id)?;
-        }
-    }
-    rows.send(
-        tx,
-        "copy core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
-             observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
-         from stdin (format binary)",
-    )
-    .await
-}
-
-async fn copy_listing_observations(
-    tx: &mut PgConnection,
-    new: &[New<'_>],
-    listing_ids: &ListingIds<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let mut rows = Rows::new();
-    for New { read, reading } in new {
-        for listing in &reading.listings {
-            rows.begin(18);
-            rows.field(read.payload.raw_payload_id)?;
-            rows.field(listing_ids.of(ListingKey::new(&read.payload.site, &listing.marketplace_listing_id)))?;
-            rows.field(read.payload.fetched_at)?;
-            rows.field(listing.price.as_ref().map(|price| price.amount))?;
-            rows.field(listing.price.as_ref().map(|price| price.currency.as_str()))?;
-            rows.field(listing.view_count)?;
-            rows.field(listing.favorite_count)?;
-            rows.field(listing.sales_rank)?;
-            rows.field(listing.bid_count)?;
-            rows.field(listing.seller_feedback_score)?;
-            rows.field(listing.is_promoted)?;
-            rows.field(listing.sold_count)?;
-            rows.field(listing.available_count)?;
-            rows.field(listing.watch_count)?;
-            rows.field(listing.review_count)?;
-            rows.field(listing.recent_review_count)?;
-            rows.field(listing.review_average)?;
-            rows.field(now)?;
-        }
-    }
-    rows.send(
-        tx,
-        "copy core.listing_observations (raw_payload_id, listing_id, observed_at, price_amount, price_currency,
-             view_count, favorite_count, sales_rank, bid_count, seller_feedback_score, is_promoted, sold_count,
-             available_count, watch_count, review_count, recent_review_count, review_average, ingested_at)
-         from stdin (format binary)",
-    )
-    .await
-}
-
-async fn copy_serp_entries(
-    tx: &mut PgConnection,
-    new: &[New<'_>],
-    listing_ids: &ListingIds<'_>,
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let mut rows = Rows::new();
-    for New { read, reading } in new {
-        let Some(keyword_id) = read.payload.keyword_id else { continue };
-        for entry in &reading.serp_entries {
-            rows.begin(7);
-            rows.field(read.payload.raw_payload_id)?;
-            rows.field(entry.position)?;
-            rows.field(keyword_id)?;
-            rows.field(listing_ids.of(ListingKey::new(&read.payload.site, &entry.marketplace_listing_id)))?;
-            rows.field(entry.kind.name())?;
-            rows.field(read.payload.fetched_at)?;
-            rows.field(now)?;
-        }
-    }
-    rows.send(
-        tx,
-        "copy core.serp_entries (raw_payload_id, position, keyword_id, listing_id, entry_kind, observed_at, ingested_at)
-         from stdin (format binary)",
-    )
-    .await
-}
-
-async fn copy_seller_observations(
-    tx: &mut PgConnection,
-    new: &[New<'_>],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let mut rows = Rows::new();
-    for New { read, reading } in new {
-        for seller in &reading.sellers {
-            rows.begin(11);
-            rows.field(read.payload.raw_payload_id)?;
-            rows.field(read.payload.site.marketplace.name())?;
-            rows.field(read.payload.site.market.as_str())?;
-            rows.field(seller.seller.as_str())?;
-            rows.field(read.payload.fetched_at)?;
-            rows.field(seller.sold_count)?;
-            rows.field(seller.active_listing_count)?;
-            rows.field(seller.review_count)?;
-            rows.field(seller.review_average)?;
-            rows.field(seller.favorite_count)?;
-            rows.field(now)?;
-        }
-    }
-    rows.send(
-        tx,
-        "copy core.seller_observations (raw_payload_id, marketplace, market, seller, observed_at, sold_count,
-             active_listing_count, review_count, review_average, favorite_count, ingested_at)
-         from stdin (format binary)",
-    )
-    .await
-}
-
-async fn copy_keyword_categories(
-    tx: &mut PgConnection,
-    new: &[New<'_>],
-    now: DateTime<Utc>,
-) -> Result<(), sqlx::Error> {
-    let mut rows = Rows::new();
-    for New { read, reading } in new {
-        let Some(keyword_id) = read.payload.keyword_id else { continue };
-        for category in &reading.categories {
-            rows.begin(7);
-            rows.field(read.payload.raw_payload_id)?;
-            rows.field(category.relevancy_rank)?;
-            rows.field(keyword_id)?;
-            rows.field(category.category_id.as_str())?;
-            rows.field(category.category_name.as_deref())?;
-            rows.field(read.payload.fetched_at)?;
-            rows.field(now)?;
-        }
-    }
-    rows.send(
-        tx,
-        "copy core.keyword_categories (raw_payload_id, relevancy_rank, keyword_id, category_id, category_name, observed_at,
-             ingested_at)
-         from stdin (format binary)",
-    )
-    .await
 }

@@ -42,11 +42,7 @@ impl Rows {
     }
 
     /// Sends the rows to `copy ... from stdin (format binary)`.
-    pub(super) async fn send(
-        mut self,
-        connection: &mut PgConnection,
-        statement: &'static str,
-    ) -> Result<(), sqlx::Error> {
+    pub(super) async fn send(mut self, connection: &mut PgConnection, statement: &str) -> Result<(), sqlx::Error> {
         if self.row_count == 0 {
             return Ok(());
         }

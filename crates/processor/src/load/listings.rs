@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::{Marketplace, Site};
 use sqlx::{PgConnection, Row};
 
+use super::Said;
 use super::copy::Rows;
+use super::reread::TableChanges;
 use crate::reading::ListingReading;
 
 /// A listing by the marketplace's own identifier.
@@ -59,8 +61,20 @@ struct Known<'a> {
 type Told<Value> = Option<(DateTime<Utc>, Value)>;
 
 impl<'a> Listings<'a> {
+    /// Gathers what payloads say of listings.
+    pub(super) fn of(said: &[Said<'a>]) -> Listings<'a> {
+        let mut listings = Listings::default();
+        for Said { payload, reading } in said {
+            for listing in &reading.listings {
+                let key = ListingKey::new(&payload.site, &listing.marketplace_listing_id);
+                listings.add(key, listing, payload.fetched_at);
+            }
+        }
+        listings
+    }
+
     /// Adds what a payload, fetched at a moment, says of a listing.
-    pub(super) fn add(&mut self, key: ListingKey<'a>, listing: &'a ListingReading, seen_at: DateTime<Utc>) {
+    fn add(&mut self, key: ListingKey<'a>, listing: &'a ListingReading, seen_at: DateTime<Utc>) {
         let told = |text: &'a Option<String>| text.as_deref().map(|text| (seen_at, text));
         let place = *self.places.entry(key).or_insert(self.known.len());
         if place == self.known.len() {
@@ -78,19 +92,54 @@ impl<'a> Listings<'a> {
     }
 
     /// Merges them into the table and returns their identifiers there.
-    #[expect(clippy::disallowed_methods, reason = "a temporary table is not there when queries are checked")]
     pub(super) async fn merge(self, connection: &mut PgConnection) -> Result<ListingIds<'a>, sqlx::Error> {
+        self.stage(connection).await?;
+        self.merge_staged(connection).await
+    }
+
+    /// Merges them where they were merged before, from another reading of the same payloads, and tells what differs.
+    #[expect(clippy::disallowed_methods, reason = "a temporary table is not there when queries are checked")]
+    pub(super) async fn merge_anew(
+        self,
+        connection: &mut PgConnection,
+    ) -> Result<(ListingIds<'a>, TableChanges), sqlx::Error> {
+        let mut changes = TableChanges { table: "core.listings".to_owned(), ..TableChanges::default() };
+        if !self.known.is_empty() {
+            self.stage(connection).await?;
+            changes.new_count = sqlx::query_scalar(
+                "select count(*) from staged_listings
+                 left join core.listings using (marketplace, market, marketplace_listing_id) where listing_id is null",
+            )
+            .fetch_one(&mut *connection)
+            .await?;
+            let changed = sqlx::query(include_str!("reread_listings.sql")).execute(&mut *connection).await?;
+            changes.changed_count = changed.rows_affected() as i64;
+            changes.same_count = self.known.len() as i64 - changes.new_count - changes.changed_count;
+        }
+        Ok((self.merge_staged(connection).await?, changes))
+    }
+
+    /// Copies them to where they wait to be merged.
+    #[expect(clippy::disallowed_methods, reason = "a temporary table is not there when queries are checked")]
+    async fn stage(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(STAGING).execute(&mut *connection).await?;
+        let mut rows = Rows::new();
+        for known in &self.known {
+            known.write(&mut rows)?;
+        }
+        rows.send(connection, "copy staged_listings from stdin (format binary)").await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a temporary table is not there when queries are checked")]
+    async fn merge_staged(self, connection: &mut PgConnection) -> Result<ListingIds<'a>, sqlx::Error> {
         let Listings { places, known } = self;
         let mut ids = vec![0; known.len()];
         if known.is_empty() {
             return Ok(ListingIds { places, ids });
         }
-        sqlx::query(STAGING).execute(&mut *connection).await?;
-        let mut rows = Rows::new();
-        for known in &known {
-            known.write(&mut rows)?;
-        }
-        rows.send(connection, "copy staged_listings from stdin (format binary)").await?;
         for row in sqlx::query(include_str!("merge_listings.sql")).fetch_all(connection).await? {
             let marketplace: &str = row.try_get("marketplace")?;
             let key = ListingKey {

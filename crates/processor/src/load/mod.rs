@@ -7,6 +7,8 @@
 mod batch;
 mod copy;
 mod listings;
+mod reread;
+mod rows;
 
 use chrono::{DateTime, Utc};
 use digitallz_common::clock::Clock;
@@ -18,6 +20,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
 use crate::reading::Reading;
+
+pub use reread::{Example, TableChanges};
+pub(crate) use reread::{Reread, replace};
 
 /// Readings that wait while a batch is being written; whoever reads faster waits.
 const WAITING_READINGS: usize = 256;
@@ -37,6 +42,11 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// Returns what it says, where it could be read.
+    fn said(&self) -> Option<Said<'_>> {
+        Some(Said { payload: &self.payload, reading: self.outcome.as_ref().ok()? })
+    }
+
     fn row_count(&self) -> usize {
         let of_reading = |reading: &Reading| {
             reading.observations.len()
@@ -48,6 +58,13 @@ impl Read {
         };
         1 + self.outcome.as_ref().map_or(0, of_reading)
     }
+}
+
+/// A payload that could be read, with what it says.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) payload: &'a RawPayload,
+    pub(crate) reading: &'a Reading,
 }
 
 /// Why a reading was not stored.
