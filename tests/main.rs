@@ -16,6 +16,7 @@ mod operations;
 mod pipeline;
 mod plans;
 mod postgres;
+mod publications;
 mod queue;
 mod quotas;
 mod recordings;

@@ -94,6 +94,9 @@ pub enum Command {
     /// Crawl runs and their sums.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// What the views show: crawl runs that were checked, then published or held back.
+    #[command(subcommand)]
+    Publications(PublicationsCommand),
     /// Jobs, their attempts and dead letters.
     #[command(subcommand)]
     Jobs(JobsCommand),
@@ -240,6 +243,45 @@ pub struct TagArgs {
     pub market: Option<String>,
 }
 
+/// What the views show.
+#[derive(Debug, Subcommand)]
+pub enum PublicationsCommand {
+    /// List crawl runs that were published or held back, the latest first.
+    List {
+        /// Only those that are held back.
+        #[arg(long)]
+        held: bool,
+        /// Only of this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show the checks of a crawl run.
+    Show {
+        /// The crawl run.
+        run: Uuid,
+    },
+    /// Publish a crawl run in spite of its checks.
+    Publish(PublicationDecision),
+    /// Hold a crawl run back; the views show what was published before.
+    Hold(PublicationDecision),
+}
+
+/// What an operator decides about a crawl run.
+#[derive(Debug, Args)]
+pub struct PublicationDecision {
+    /// The crawl run.
+    pub run: Uuid,
+    /// Why.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who does it.
+    #[command(flatten)]
+    pub actor: Actor,
+}
+
 /// Options of `reprocess`: answers to which everything given applies.
 #[derive(Debug, Args)]
 pub struct ReprocessArgs {
@@ -264,9 +306,9 @@ pub struct ReprocessArgs {
     /// Say what would change.
     #[arg(long)]
     pub dry_run: bool,
-    /// Who does it; kept among the audit events.
-    #[arg(long, value_name = "NAME", default_value = "operator")]
-    pub by: String,
+    /// Who does it.
+    #[command(flatten)]
+    pub actor: Actor,
 }
 
 /// Collect now.

@@ -7,6 +7,7 @@ use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{Job, Queue};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt, QueueConfig, Shutdown};
+use digitallz_processor::publish::{self, PublishConfig};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -18,6 +19,9 @@ use crate::settings::Environment;
 
 /// How often a scheduler looks for due entries.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often a processor looks for crawl runs that are complete.
+const PUBLISHING: Duration = Duration::from_secs(1);
 
 /// How often a scheduler prunes the history of jobs.
 const PRUNING: Duration = Duration::from_secs(3600);
@@ -54,6 +58,8 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
             Role::Processor => {
                 let context = digitallz_processor::Context::new(db.clone(), clock.clone());
                 service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
+                let publishing = run_publishing(db.clone(), clock.clone(), environment.publish()?, shutdown.clone());
+                service.tasks.spawn(publishing);
             }
             Role::Scorer => {
                 let context = digitallz_scorer::Context { db: db.clone(), clock: clock.clone() };
@@ -107,6 +113,23 @@ async fn run_pruning(db: PgPool, retention: Duration, shutdown: Shutdown) {
         tokio::select! {
             () = tokio::time::sleep(PRUNING) => {}
             () = shutdown.stopping() => return,
+        }
+    }
+}
+
+/// Publishes crawl runs as they are completed; the last time after it was told to stop.
+async fn run_publishing(db: PgPool, clock: Clock, config: PublishConfig, shutdown: Shutdown) {
+    loop {
+        let is_last = shutdown.is_stopping();
+        if let Err(problem) = publish::publish_finished(&db, &config, clock.now()).await {
+            error!(error = %digitallz_common::failure::chain(&problem), "crawl runs could not be published");
+        }
+        if is_last {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PUBLISHING) => {}
+            () = shutdown.stopping() => {}
         }
     }
 }

@@ -15,6 +15,7 @@ use digitallz_collector::config::{
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::queue::QueueConfig;
 use digitallz_common::secret::Secret;
+use digitallz_processor::publish::PublishConfig;
 
 /// A setting as it is documented.
 #[derive(Clone, Copy, Debug)]
@@ -113,6 +114,22 @@ pub const SETTINGS: &[Setting] = &[
     plain("DIGITALLZ_TIME_ZONE", "UTC", "Time zone of these schedules, an IANA name."),
     plain("DIGITALLZ_COLLECT_CONCURRENCY", "4", "Questions open at a time per marketplace."),
     plain("DIGITALLZ_PROCESS_CONCURRENCY", "16", "Answers read at a time; what they say is written together."),
+    plain(
+        "DIGITALLZ_PUBLISH_ANSWERED_SHARE_MIN",
+        "0.8",
+        "Least share of its questions that must be answered for a crawl run to be published by itself.",
+    ),
+    plain("DIGITALLZ_PUBLISH_BLOCKED_SHARE_MAX", "0.1", "Largest share of its answers that may be a block."),
+    plain(
+        "DIGITALLZ_PUBLISH_QUARANTINED_SHARE_MAX",
+        "0.1",
+        "Largest share of its answers, or of their rows, that could not be read.",
+    ),
+    plain(
+        "DIGITALLZ_PUBLISH_ROW_SHARE_MIN",
+        "0.5",
+        "Least rows that an answer brought, as a share of what was usual in the last crawl runs.",
+    ),
     plain(
         "DIGITALLZ_SPOOL_DIR",
         "",
@@ -373,6 +390,16 @@ impl Environment {
         self.parse("DIGITALLZ_PROCESS_CONCURRENCY")
     }
 
+    /// Returns how much may be wrong with a crawl run that is published by itself.
+    pub fn publish(&self) -> Result<PublishConfig, SettingsError> {
+        Ok(PublishConfig {
+            answered_share_min: self.parse("DIGITALLZ_PUBLISH_ANSWERED_SHARE_MIN")?,
+            blocked_share_max: self.parse("DIGITALLZ_PUBLISH_BLOCKED_SHARE_MAX")?,
+            quarantined_share_max: self.parse("DIGITALLZ_PUBLISH_QUARANTINED_SHARE_MAX")?,
+            row_share_min: self.parse("DIGITALLZ_PUBLISH_ROW_SHARE_MIN")?,
+        })
+    }
+
     /// Returns a cron expression.
     pub fn cron(&self, name: &'static str) -> Result<cron::Schedule, SettingsError> {
         cron::Schedule::from_str(&self.text(name))
@@ -395,6 +422,7 @@ impl Environment {
         self.job_retention()?;
         self.collect_concurrency()?;
         self.process_concurrency()?;
+        self.publish()?;
         for name in ["DIGITALLZ_CRAWL_CRON", "DIGITALLZ_TRAIN_CRON", "DIGITALLZ_SCORE_CRON", "DIGITALLZ_PURGE_CRON"] {
             self.cron(name)?;
         }

@@ -12,6 +12,7 @@ use crate::load::Loader;
 
 pub mod marketplaces;
 pub mod process;
+pub mod publish;
 pub mod purge;
 pub mod reading;
 pub mod reprocess;

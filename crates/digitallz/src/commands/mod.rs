@@ -8,6 +8,7 @@ mod ingest;
 mod jobs;
 pub mod keywords;
 pub mod predictions;
+mod publications;
 mod reprocess;
 mod run;
 pub mod runs;
@@ -31,6 +32,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Crawl(command) => crawl::run(&cli, command).await,
         Command::Schedules(command) => schedules::run(&cli, command).await,
         Command::Runs(command) => runs::run(&cli, command).await,
+        Command::Publications(command) => publications::run(&cli, command).await,
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Reprocess(args) => reprocess::run(&cli, args).await,

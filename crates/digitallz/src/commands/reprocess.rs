@@ -66,7 +66,7 @@ async fn note(session: &Session, args: &ReprocessArgs, changes: &Changes) -> any
         "tables": changes.tables,
     });
     let mut connection = session.db.acquire().await?;
-    audit::record(&mut connection, session.clock.now(), &args.by, "reprocess", "payloads", detail).await?;
+    audit::record(&mut connection, session.clock.now(), &args.actor.by, "reprocess", "payloads", detail).await?;
     Ok(())
 }
 
