@@ -60,14 +60,15 @@ async fn a_document_in_many_chunks_is_stored_verbatim_and_read_as_it_passes_by()
     let sums = app.sums(crawl_run_id).await;
     assert!(sums.is_closed && sums.quarantined_row_count == 0, "{sums:?}");
 
-    let is_whole = "select count(*) from raw.payloads payloads where resource = 'search_terms_report' and body is null
+    let is_whole = "select count(*) from raw.payloads payloads where resource = 'search_terms_report'
         and chunk_count > 2 and (chunk_count, body_size_bytes, content_sha256) = (
             select count(*), sum(octet_length(bytes)), sha256(string_agg(bytes, ''::bytea order by chunk_number))
             from raw.payload_chunks chunks where chunks.raw_payload_id = payloads.raw_payload_id)";
     assert_eq!(app.database.count(is_whole).await, 1, "the document lies in chunks, whole");
 
     let document: Vec<u8> =
-        sqlx::query_scalar("select string_agg(bytes, ''::bytea order by chunk_number) from raw.payload_chunks")
+        sqlx::query_scalar("select string_agg(bytes, ''::bytea order by chunk_number) from raw.payload_chunks join raw.payloads using (raw_payload_id)
+             where resource = 'search_terms_report'")
             .fetch_one(app.db())
             .await
             .unwrap();

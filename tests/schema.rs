@@ -47,6 +47,7 @@ async fn refusal(
              '{kind}', now(), now(), 1)"
     );
     let mut tx = database.db.begin().await.unwrap();
+    sqlx::query("select core.make_partitions(now(), now())").execute(&mut *tx).await.unwrap();
     let result = sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await;
     tx.rollback().await.unwrap();
     match result {
@@ -66,7 +67,7 @@ async fn a_failure_can_never_be_stored_as_a_value() {
         .execute("insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, created_at) values (gen_random_uuid(), 'manual', now(), 'ebay', 'US', now())")
         .await;
     database
-        .execute("insert into raw.payloads (request_key, marketplace, market, resource, crawl_run_id, page_number, request_method, request_url, status_code, response_headers, body, body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at) select 'k', 'ebay', 'US', 'item_search', crawl_run_id, 1, 'GET', '/', 200, '{}', '', 'identity', 0, sha256(''), now(), now() from ops.crawl_runs")
+        .execute("insert into raw.payloads (request_key, marketplace, market, resource, crawl_run_id, page_number, request_method, request_url, status_code, response_headers, chunk_count, body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at) select 'k', 'ebay', 'US', 'item_search', crawl_run_id, 1, 'GET', '/', 200, '{}', 1, 'identity', 0, sha256(''), now(), now() from ops.crawl_runs")
         .await;
     let day = "2026-03-11";
     assert_eq!(refusal(&database, "5", "observed", "null", day, day, "instant").await, None);

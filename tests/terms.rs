@@ -263,16 +263,22 @@ async fn store(database: &TestDatabase, marketplace: Marketplace, resource: Reso
     let raw_payload_id = database
         .count(&format!(
             "insert into raw.payloads (request_key, marketplace, market, resource, keyword_id, crawl_run_id, page_number,
-                 request_method, request_url, status_code, response_headers, body, body_encoding, body_size_bytes,
+                 request_method, request_url, status_code, response_headers, chunk_count, body_encoding, body_size_bytes,
                  content_sha256, fetched_at, ingested_at)
              select gen_random_uuid()::text, '{marketplace}', 'US', '{resource}', keyword_id, crawl_run_id, 1, 'GET', '/',
-                    200, '{{}}', 'x', 'identity', 1, sha256('x'), at, at
+                    200, '{{}}', 1, 'identity', 1, sha256('x'), at, at
              from core.keywords join ops.crawl_runs using (marketplace),
                   lateral (select '{NOW}'::timestamptz - interval '{age} seconds' as at) moment
              where marketplace = '{marketplace}'
              returning raw_payload_id"
         ))
         .await;
+    let chunk = format!(
+        "with made as (select core.make_partitions('{NOW}'::timestamptz - interval '{age} seconds', '{NOW}'))
+         insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes, fetched_at)
+         select raw_payload_id, 1, 'x', fetched_at from raw.payloads, made where raw_payload_id = {raw_payload_id}"
+    );
+    database.execute(&chunk).await;
     if is_read {
         for statement in [
             "insert into raw.payload_readings (raw_payload_id, outcome, reader_version, read_at) values ($id, 'processed', 1, now())",
@@ -281,8 +287,8 @@ async fn store(database: &TestDatabase, marketplace: Marketplace, resource: Reso
              select marketplace, market, raw_payload_id::text, 'title', 'seller', fetched_at, fetched_at from raw.payloads where raw_payload_id = $id",
             "insert into core.listing_observations (raw_payload_id, listing_id, observed_at, view_count, ingested_at)
              select raw_payload_id, listing_id, fetched_at, 7, fetched_at from raw.payloads join core.listings on marketplace_listing_id = raw_payload_id::text where raw_payload_id = $id",
-            "insert into core.serp_entries (raw_payload_id, position, keyword_id, listing_id, entry_kind, observed_at)
-             select raw_payload_id, 1, keyword_id, listing_id, 'organic', fetched_at from raw.payloads join core.listings on marketplace_listing_id = raw_payload_id::text where raw_payload_id = $id",
+            "insert into core.serp_entries (raw_payload_id, position, keyword_id, listing_id, entry_kind, observed_at, ingested_at)
+             select raw_payload_id, 1, keyword_id, listing_id, 'organic', fetched_at, fetched_at from raw.payloads join core.listings on marketplace_listing_id = raw_payload_id::text where raw_payload_id = $id",
             "insert into core.seller_observations (raw_payload_id, marketplace, market, seller, observed_at, sold_count, ingested_at)
              select raw_payload_id, marketplace, market, 'seller', fetched_at, 7, fetched_at from raw.payloads where raw_payload_id = $id",
             "insert into core.keyword_categories (raw_payload_id, relevancy_rank, keyword_id, category_id, observed_at, ingested_at)
@@ -358,7 +364,7 @@ async fn a_purge_deletes_what_is_due_and_nothing_else() {
         let purged = purge::purge(&database.db, now(), now()).await.unwrap();
         assert_eq!(due, purged, "what is announced is what is done");
         assert_eq!(
-            ids(&database, "select raw_payload_id::text from raw.payloads where body is null").await,
+            ids(&database, "select raw_payload_id::text from raw.payloads where not exists (select from raw.payload_chunks chunks where chunks.raw_payload_id = payloads.raw_payload_id)").await,
             expected_bodies
         );
         assert_eq!(
@@ -419,7 +425,8 @@ async fn listings_go_on_time_and_the_aggregates_of_keywords_stay() {
     let amazon_before = app.database.count(amazon).await;
 
     let job = |as_of| Job::PurgeExpired(PurgeExpired { as_of });
-    let ebay_bodies = "select count(*) from raw.payloads where marketplace = 'ebay' and body is not null";
+    let ebay_bodies =
+        "select count(*) from raw.payloads join raw.payload_chunks using (raw_payload_id) where marketplace = 'ebay'";
     enqueue(&app, &job(now() + TimeDelta::hours(6) - TimeDelta::seconds(1))).await;
     app.work_until_idle().await;
     assert_eq!(app.database.count(ebay_bodies).await, 4, "a search and its details for each keyword");
@@ -433,7 +440,12 @@ async fn listings_go_on_time_and_the_aggregates_of_keywords_stay() {
     assert_eq!(app.database.count(ebay_rows).await, 0);
     assert_eq!(app.database.texts(aggregates).await, before);
     assert_eq!(app.database.count(amazon).await, amazon_before);
-    assert_eq!(app.database.count("select count(*) from raw.payloads where marketplace = 'amazon' and body is null and chunk_count is null").await, 0);
+    assert_eq!(
+        app.database
+            .count("select count(*) from raw.payloads where marketplace = 'amazon' and chunk_count is null")
+            .await,
+        0
+    );
     let sums = digitallz::commands::runs::sums(app.db(), None).await.unwrap();
     assert!(sums.is_closed, "{sums:?}");
     let purged = app.database.count("select raw_payload_id from raw.payloads where marketplace = 'ebay' limit 1").await;

@@ -17,6 +17,10 @@ with
         from raw.payloads
         join raw.payload_readings readings using (raw_payload_id)
         where crawl_run_id = $1
+          -- An answer that could not be used is made up for by a later one to the same question.
+          and (readings.outcome = 'processed' or not exists (
+              select from raw.payloads later join raw.payload_readings using (raw_payload_id)
+              where later.job_id = payloads.job_id and payload_readings.outcome = 'processed'))
     ),
     canaries as (
         -- What a canary said before the run began tells nothing of it.
