@@ -11,6 +11,7 @@ pub mod observation;
 pub mod queue;
 pub mod raw_payload;
 pub mod secret;
+pub mod source_contract;
 pub mod source_policy;
 pub mod spool;
 pub mod terms;

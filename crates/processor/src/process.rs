@@ -2,16 +2,28 @@
 
 use std::io::Read;
 
+use chrono::{DateTime, Utc};
 use digitallz_common::failure::{self, Failure};
 use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
 use digitallz_common::queue::Attempt;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
+use digitallz_common::source_contract::{self, SourceContract};
+use sqlx::PgConnection;
 use tracing::{debug, warn};
 
+use crate::drift;
+use crate::drift::shape::Shape;
 use crate::marketplaces;
 use crate::reading::{ReadError, Reading, TrackedKeywords};
 use crate::{Context, READER_VERSION, store};
+
+/// A payload and what was found in it.
+pub(crate) struct Found {
+    pub(crate) payload: RawPayload,
+    pub(crate) outcome: Result<Reading, ReadError>,
+    pub(crate) shape: Shape,
+}
 
 /// Reads a payload and writes everything it says in one transaction with the end of the job.
 ///
@@ -23,40 +35,54 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         attempt.complete(&mut connection).await?;
         return Ok(());
     }
-    let (payload, chunks) = raw_payload::open(&mut connection, job.raw_payload_id).await.map_err(load_failure)?;
-    let tracked = match payload.resource.subject() {
-        Subject::Keyword => TrackedKeywords::default(),
-        Subject::Market => store::tracked_keywords(&mut connection, &payload.site).await?,
-        Subject::KeywordBatch { .. } => {
-            let request_body = store::request_body(&mut connection, payload.raw_payload_id).await?;
-            store::tracked_keywords(&mut connection, &payload.site).await?.asked_in(request_body)
-        }
-    };
-    let (payload, outcome) = match chunks {
-        Some(chunks) => {
-            let read = move |body: &mut dyn Read| {
-                let outcome = marketplaces::read_passing(&payload, body, &tracked);
-                (payload, outcome)
-            };
-            chunks.read(&mut connection, read).await.map_err(load_failure)?
-        }
-        None => think(payload, tracked).await?,
-    };
+    let found = read(&mut connection, job.raw_payload_id).await?;
     drop(connection);
 
     let now = ctx.clock.now();
     let mut tx = ctx.db.begin().await?;
-    match &outcome {
-        Ok(reading) => store::insert(&mut tx, &payload, reading, now).await?,
-        Err(error) => {
-            let reason = store::storable(&failure::chain(error));
-            raw_payload::quarantine(&mut tx, payload.raw_payload_id, &reason, READER_VERSION, now).await?;
-        }
+    write(&mut tx, &found, now).await?;
+    if !found.shape.is_empty() {
+        drift::table::insert(&mut tx, found.payload.raw_payload_id, &found.shape).await?;
     }
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
-    report(&payload, &outcome);
+    report(&found.payload, &found.outcome);
     Ok(())
+}
+
+/// Reads a stored payload under the contract of its source.
+pub(crate) async fn read(connection: &mut PgConnection, raw_payload_id: i64) -> Result<Found, Failure> {
+    let (payload, chunks) = raw_payload::open(&mut *connection, raw_payload_id).await.map_err(load_failure)?;
+    let contract = source_contract::get(&mut *connection, payload.site.marketplace, payload.resource).await?;
+    let tracked = match payload.resource.subject() {
+        Subject::Keyword => TrackedKeywords::default(),
+        Subject::Market => store::tracked_keywords(connection, &payload.site).await?,
+        Subject::KeywordBatch { .. } => {
+            let request_body = store::request_body(connection, payload.raw_payload_id).await?;
+            store::tracked_keywords(connection, &payload.site).await?.asked_in(request_body)
+        }
+    };
+    match chunks {
+        Some(chunks) => {
+            let read = move |body: &mut dyn Read| {
+                let (outcome, shape) = marketplaces::read_passing(&payload, body, &tracked, &contract);
+                Found { payload, outcome, shape }
+            };
+            chunks.read(connection, read).await.map_err(load_failure)
+        }
+        None => think(payload, tracked, contract).await,
+    }
+}
+
+/// Writes what was found in a payload, or why nothing was, unless that was written before.
+pub(crate) async fn write(tx: &mut PgConnection, found: &Found, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    match &found.outcome {
+        Ok(reading) => store::insert(tx, &found.payload, reading, now).await,
+        Err(error) => {
+            let reason = store::storable(&failure::chain(error));
+            raw_payload::quarantine(tx, found.payload.raw_payload_id, &reason, READER_VERSION, now).await
+        }
+    }
 }
 
 /// A database may come back; bytes that are gone or damaged do not.
@@ -71,20 +97,16 @@ fn load_failure(error: RawPayloadError) -> Failure {
 }
 
 /// Reads the payload; an answer about a whole market may hold millions of rows, so it is read off the async threads.
-async fn think(
-    payload: RawPayload,
-    tracked: TrackedKeywords,
-) -> Result<(RawPayload, Result<Reading, ReadError>), Failure> {
-    if payload.resource.subject() == Subject::Keyword {
-        let outcome = marketplaces::read(&payload, &tracked);
-        return Ok((payload, outcome));
+async fn think(payload: RawPayload, tracked: TrackedKeywords, contract: SourceContract) -> Result<Found, Failure> {
+    let is_small = payload.resource.subject() == Subject::Keyword;
+    let read = move || {
+        let (outcome, shape) = marketplaces::read(&payload, &tracked, &contract);
+        Found { payload, outcome, shape }
+    };
+    if is_small {
+        return Ok(read());
     }
-    tokio::task::spawn_blocking(move || {
-        let outcome = marketplaces::read(&payload, &tracked);
-        (payload, outcome)
-    })
-    .await
-    .map_err(Failure::retry)
+    tokio::task::spawn_blocking(read).await.map_err(Failure::retry)
 }
 
 fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
@@ -97,9 +119,11 @@ fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
             marketplace,
             resource,
             quarantined_rows = reading.quarantined_row_count(),
-            "quarantined {} of {} rows of payload {raw_payload_id}",
+            discarded_values = reading.discarded_value_count(),
+            "quarantined {} of {} rows and {} values of payload {raw_payload_id}",
             reading.quarantined_row_count(),
-            reading.row_count
+            reading.row_count,
+            reading.discarded_value_count(),
         ),
         Ok(reading) => debug!(
             raw_payload.id = raw_payload_id,

@@ -87,6 +87,27 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Takes back that a payload was read, so that [`insert`] writes what another reading says of it.
+///
+/// What it gave to the tables stays, and the rows set aside that a person discarded, as long as they are `still_broken`.
+pub(crate) async fn take_back(
+    tx: &mut PgConnection,
+    raw_payload_id: i64,
+    still_broken: &[QuarantinedRow],
+) -> Result<(), sqlx::Error> {
+    let json_pointers: Vec<String> = still_broken.iter().map(|row| storable(&row.json_pointer)).collect();
+    sqlx::query!(
+        "delete from raw.quarantined_rows
+         where raw_payload_id = $1 and (discarded_at is null or json_pointer <> all($2))",
+        raw_payload_id,
+        &json_pointers,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!("delete from raw.payload_readings where raw_payload_id = $1", raw_payload_id).execute(tx).await?;
+    Ok(())
+}
+
 /// Returns a text without the one character that Postgres cannot store.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "")
@@ -130,15 +151,18 @@ async fn insert_quarantined_rows(
     let json_pointers: Vec<String> = rows.iter().map(|row| storable(&row.json_pointer)).collect();
     let reasons: Vec<String> = rows.iter().map(|row| storable(&row.reason)).collect();
     let row_texts: Vec<String> = rows.iter().map(|row| storable(&row.row_text)).collect();
+    let extents: Vec<String> = rows.iter().map(|row| row.extent.name().to_owned()).collect();
     sqlx::query!(
-        "insert into raw.quarantined_rows (raw_payload_id, json_pointer, reason, row_text, quarantined_at)
-         select $1, rows.json_pointer, rows.reason, rows.row_text, $5
-         from unnest($2::text[], $3::text[], $4::text[]) as rows (json_pointer, reason, row_text)
+        "insert into raw.quarantined_rows (raw_payload_id, json_pointer, reason, row_text, extent, quarantined_at)
+         select $1, rows.json_pointer, rows.reason, rows.row_text, rows.extent, $6
+         from unnest($2::text[], $3::text[], $4::text[], $5::text[])
+              as rows (json_pointer, reason, row_text, extent)
          on conflict (raw_payload_id, json_pointer) do nothing",
         raw_payload_id,
         &json_pointers,
         &reasons,
         &row_texts,
+        &extents,
         now,
     )
     .execute(tx)
