@@ -6,6 +6,7 @@
 mod architecture;
 mod chaos;
 mod command_line;
+mod contract_modes;
 mod contracts;
 mod demo;
 mod documents;
@@ -16,6 +17,7 @@ mod operations;
 mod pipeline;
 mod plans;
 mod postgres;
+mod quarantine;
 mod queue;
 mod quotas;
 mod recordings;

@@ -7,6 +7,7 @@ use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{Job, Queue};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt, QueueConfig, Shutdown};
+use digitallz_processor::drift;
 use sqlx::PgPool;
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -21,6 +22,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// How often a scheduler prunes the history of jobs.
 const PRUNING: Duration = Duration::from_secs(3600);
+
+/// How often a processor looks for schema drift.
+const DRIFT_LOOK: Duration = Duration::from_secs(600);
 
 /// Roles at work in this process, until they are told to stop.
 #[derive(Debug)]
@@ -54,6 +58,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
             Role::Processor => {
                 let context = digitallz_processor::Context { db: db.clone(), clock: clock.clone() };
                 service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
+                service.tasks.spawn(run_drift(db.clone(), clock.clone(), shutdown.clone()));
             }
             Role::Scorer => {
                 let context = digitallz_scorer::Context { db: db.clone(), clock: clock.clone() };
@@ -107,6 +112,20 @@ async fn run_pruning(db: PgPool, retention: Duration, shutdown: Shutdown) {
         tokio::select! {
             () = tokio::time::sleep(PRUNING) => {}
             () = shutdown.stopping() => return,
+        }
+    }
+}
+
+/// Tells now and then how answers differ from those of the days before; of many processes one does it at a time.
+async fn run_drift(db: PgPool, clock: Clock, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DRIFT_LOOK) => {}
+            () = shutdown.stopping() => return,
+        }
+        let update = async { drift::update(&mut *db.acquire().await?, clock.now()).await };
+        if let Err(problem) = update.await {
+            error!(error = %digitallz_common::failure::chain(&problem), "schema drift could not be looked for");
         }
     }
 }

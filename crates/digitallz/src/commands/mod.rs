@@ -8,6 +8,7 @@ mod ingest;
 mod jobs;
 pub mod keywords;
 pub mod predictions;
+mod quarantine;
 mod run;
 pub mod runs;
 mod sandbox;
@@ -33,6 +34,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor { offline } => doctor::run(&cli, *offline).await,
         Command::Config(command) => config::run(&cli, command),

@@ -1,9 +1,8 @@
 //! Which keywords a plan is about: the selectors as they were given, and the keywords they mean at a moment.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use digitallz_collector::{Context, estimate};
 use digitallz_common::keyword::Keyword;
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
@@ -127,7 +126,7 @@ impl Selectors {
             keywords: named,
             tags: args.tag.iter().map(|tag| tag.to_lowercase()).collect(),
             stale_seconds: args.stale.map(|stale| stale.as_secs()),
-            failed_since: args.failed_since.as_deref().map(|text| moment(text, now)).transpose()?,
+            failed_since: args.failed_since.as_deref().map(|text| age::moment(text, now)).transpose()?,
             failed_of_run: args.run,
             missing,
             resources: args.resources.clone(),
@@ -252,23 +251,6 @@ pub fn parse(text: &str) -> Result<Keyword, UserError> {
 fn site(marketplace: Marketplace, market: Option<&str>) -> Result<Site, UserError> {
     Site::new(marketplace, market.unwrap_or("US"))
         .map_err(|error| UserError::usage(error.to_string(), "choose one of the markets named"))
-}
-
-/// Reads a moment: RFC 3339, a date, or a time ago.
-fn moment(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, UserError> {
-    if let Ok(moment) = text.parse::<DateTime<Utc>>() {
-        return Ok(moment);
-    }
-    if let Ok(date) = text.parse::<NaiveDate>() {
-        return Ok(date.and_time(NaiveTime::MIN).and_utc());
-    }
-    let ago = age::parse(text).map_err(|_| {
-        UserError::usage(
-            format!("'{text}' is neither a date, nor a moment, nor a time ago"),
-            "write for example 2026-03-01, 2026-03-01T06:00:00Z or 2d",
-        )
-    })?;
-    Ok(now - TimeDelta::from_std(ago.min(Duration::from_secs(1 << 40))).unwrap_or_default())
 }
 
 async fn is_known(db: &PgPool, site: &Site, keyword: &Keyword) -> Result<bool, sqlx::Error> {
