@@ -130,12 +130,16 @@ async fn each_mode_decides_what_becomes_of_a_type_that_changed() {
         "select concat_ws(' ', value, value_status, status_reason) from core.keyword_observations
          where raw_payload_id = {searched} and metric = 'price_median'"
     );
-    let reason = "invalid no entry tells it, and values whose type changed were set aside";
+    let reason = "invalid values whose type changed were set aside";
     assert_eq!(database.texts(&median).await, [reason]);
     let values =
         format!("select count(*) from raw.quarantined_rows where raw_payload_id = {searched} and extent = 'value'");
     assert_eq!(database.count(&values).await, entries);
 
+    let listed = json(database, &["sources", "contract", "etsy", "listing_search"]);
+    let contract = &listed["contracts"][0];
+    assert_eq!((contract["types"].as_str(), contract["set_by"].as_str()), (Some("discard_value"), Some("Ada")));
+    assert!(contract["known_field_count"].is_null(), "what is accepted anyway need not be known: {contract}");
     let shown = run(database, &["sources", "show", "etsy"]).1;
     assert!(shown.contains("Contracts") && shown.contains("discard_value"), "{shown}");
     let doctor = run(database, &["doctor", "--offline"]).1;

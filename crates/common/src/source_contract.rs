@@ -168,7 +168,9 @@ pub async fn list(connection: &mut PgConnection, marketplace: Marketplace) -> Re
     sqlx::query_as!(
         ListedContract,
         "select resource, unknown_fields, types,
-                (select count(*) from jsonb_object_keys(known_fields)) as known_field_count, set_by, set_at
+                case when known_fields is not null then (select count(*) from jsonb_object_keys(known_fields)) end
+                    as known_field_count,
+                set_by, set_at
          from ops.source_contracts where marketplace = $1 order by resource",
         marketplace.name()
     )

@@ -106,8 +106,9 @@ impl Entries {
             return Observed::Value(0.0);
         }
         self.summed_up("no entry names one", || {
-            let names = occurrences(self.all().filter_map(&name));
-            (!names.is_empty()).then_some(names.len() as f64)
+            let names: Vec<&str> = self.all().filter_map(&name).collect();
+            let is_told = !names.is_empty() && !self.is_cut(names.len());
+            is_told.then(|| occurrences(names).len() as f64)
         })
     }
 
@@ -176,7 +177,7 @@ impl Entries {
             return Observed::Unavailable("no readable entries on the page");
         }
         let numbers: Vec<i64> = self.all().filter_map(&number).collect();
-        match numbers.is_empty() {
+        match numbers.is_empty() || self.is_cut(numbers.len()) {
             true => self.absent(of_none),
             false => Observed::Value(numbers.iter().map(|number| *number as f64).sum()),
         }
@@ -229,10 +230,15 @@ impl Entries {
         statistic().map_or_else(|| self.absent(Observed::Unavailable(absence)), Observed::Value)
     }
 
-    /// Says why a number is absent: perhaps not because no entry told it.
+    /// Tells whether what so many entries tell may be less than what all of them would: then it does not add up.
+    fn is_cut(&self, telling_count: usize) -> bool {
+        self.lacks_values && telling_count < self.listings.len()
+    }
+
+    /// Says why there is no number: perhaps not because no entry told it.
     fn absent(&self, usually: Observed) -> Observed {
         match self.lacks_values {
-            true => Observed::Invalid("no entry tells it, and values whose type changed were set aside"),
+            true => Observed::Invalid("values whose type changed were set aside"),
             false => usually,
         }
     }

@@ -192,7 +192,7 @@ fn a_value_that_is_missing_everywhere_makes_no_zero_but_a_reason() {
         let reading = read(&changed, &answer.contract(Mode::Evolve, Mode::DiscardValue)).expect("a reading");
         let metric =
             if answer.marketplace == Marketplace::Amazon { Metric::SalesRankMedian } else { Metric::PriceMedian };
-        let reason = "no entry tells it, and values whose type changed were set aside";
+        let reason = "values whose type changed were set aside";
         assert_eq!(observed(&reading, 7, metric), Some(Observed::Invalid(reason)), "{}", answer.rows_name);
         assert_eq!(reading.quarantined.len(), 3);
     }
@@ -312,4 +312,18 @@ fn a_suggested_bid_is_never_taken_for_another_match_type() {
     let reading = super::read(&payload, &tracked(&["blue mug"]), &contract).0.expect("a reading");
     assert_eq!(observed(&reading, 1, Metric::CpcSuggested).and_then(|bid| bid.value()), None);
     assert_eq!(set_aside(&reading)[0].0, "row");
+}
+
+#[test]
+fn what_does_not_add_up_any_more_is_no_sum() {
+    let url = "https://openapi.etsy.com/v3/application/listings/batch?listing_ids=1,2";
+    let views = |second: Value| {
+        let results = json!([{"listing_id": 1, "views": 40}, {"listing_id": 2, "views": second}]);
+        let body = json!({"count": 2, "results": results});
+        let batch = payload(Marketplace::Etsy, Resource::ListingBatch, url, &body.to_string());
+        let contract = SourceContract { types: Mode::DiscardValue, ..SourceContract::default() };
+        observed(&read(&batch, &contract).expect("a reading"), 7, Metric::ListingViewsTotal)
+    };
+    assert_eq!(views(json!(2)), Some(Observed::Value(42.0)));
+    assert_eq!(views(json!("two")), Some(Observed::Invalid("values whose type changed were set aside")));
 }
