@@ -6,6 +6,7 @@
 mod architecture;
 mod chaos;
 mod command_line;
+mod contract_modes;
 mod contracts;
 mod demo;
 mod documents;
@@ -17,6 +18,7 @@ mod pipeline;
 mod plans;
 mod postgres;
 mod publications;
+mod quarantine;
 mod queue;
 mod quotas;
 mod recordings;

@@ -12,6 +12,7 @@ pub mod partitions;
 pub mod queue;
 pub mod raw_payload;
 pub mod secret;
+pub mod source_contract;
 pub mod source_policy;
 pub mod spool;
 pub mod terms;

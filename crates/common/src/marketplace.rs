@@ -71,6 +71,13 @@ pub struct UnknownName {
     expected: String,
 }
 
+impl UnknownName {
+    /// Names what was given and what would have been understood.
+    pub(crate) fn new(kind: &'static str, name: &str, expected: &[&str]) -> UnknownName {
+        UnknownName { kind, name: name.to_owned(), expected: expected.join(", ") }
+    }
+}
+
 impl FromStr for Marketplace {
     type Err = UnknownName;
 

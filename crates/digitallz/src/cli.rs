@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use digitallz_common::jobs::Queue;
 use digitallz_common::marketplace::{Marketplace, Resource};
+use digitallz_common::source_contract::Mode;
 use uuid::Uuid;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -107,7 +108,10 @@ pub enum Command {
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
-    /// The marketplaces: their terms, what is kept of them, pauses and health.
+    /// What could not be read: payloads, rows and values that were set aside.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// The marketplaces: their terms, what is kept of them, contracts, drift, pauses and health.
     #[command(subcommand)]
     Sources(SourcesCommand),
     /// Look for what is missing or wrong.
@@ -719,6 +723,16 @@ pub enum SourcesCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Show the contracts of a marketplace, or set what becomes of answers that differ from those seen before.
+    Contract(ContractArgs),
+    /// Show how answers differ from those of the days before.
+    Drift {
+        /// Only this marketplace.
+        marketplace: Option<Marketplace>,
+        /// Only since then: a date, a moment, or a time ago such as 2d.
+        #[arg(long, value_name = "SINCE", default_value = "30d")]
+        since: String,
+    },
     /// Delete now what was kept for as long as its source allows.
     Purge {
         /// Say what would be deleted.
@@ -752,6 +766,27 @@ pub struct PolicyArgs {
     pub dry_run: bool,
 }
 
+/// Options of `sources contract`; without a mode the contracts are shown.
+#[derive(Debug, Args)]
+pub struct ContractArgs {
+    /// The marketplace.
+    pub marketplace: Marketplace,
+    /// The kind of data; all that the marketplace offers when none is named.
+    pub resource: Option<Resource>,
+    /// What becomes of a field that was never seen: evolve, freeze, discard-row or discard-value.
+    #[arg(long, value_name = "MODE")]
+    pub unknown_fields: Option<Mode>,
+    /// What becomes of a field whose type changed: evolve, freeze, discard-row or discard-value.
+    #[arg(long, value_name = "MODE")]
+    pub types: Option<Mode>,
+    /// Who decides.
+    #[command(flatten)]
+    pub actor: Actor,
+    /// Say what would be in force.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// Options of `sources pause`.
 #[derive(Debug, Args)]
 pub struct PauseArgs {
@@ -778,6 +813,101 @@ pub struct PauseArgs {
     /// Say what would be paused.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// What could not be read.
+#[derive(Debug, Subcommand)]
+pub enum QuarantineCommand {
+    /// List what is quarantined, the latest first.
+    List {
+        /// Which.
+        #[command(flatten)]
+        filter: QuarantineFilterArgs,
+        /// Those that were discarded, instead of the open ones.
+        #[arg(long)]
+        discarded: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show everything that is quarantined of a payload, with the rows themselves.
+    Show {
+        /// The payload.
+        payload: i64,
+    },
+    /// Read payloads again with the current reader and contract, and keep what can be read now.
+    Replay {
+        /// Which.
+        #[command(flatten)]
+        selection: QuarantineSelection,
+    },
+    /// Mark as not worth reading; the answers stay for as long as their source allows.
+    Discard {
+        /// Which.
+        #[command(flatten)]
+        selection: QuarantineSelection,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        why: String,
+    },
+}
+
+/// Which quarantined payloads and rows to act on: everything to which every given filter applies.
+#[derive(Debug, Args)]
+pub struct QuarantineSelection {
+    /// Which.
+    #[command(flatten)]
+    pub filter: QuarantineFilterArgs,
+    /// Everything that is open.
+    #[arg(long)]
+    pub all: bool,
+    /// At most so many, the latest first.
+    #[arg(long)]
+    pub limit: Option<u32>,
+    /// Say what would become of them.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before more than 100 are changed.
+    #[arg(long)]
+    pub yes: bool,
+    /// Who does it.
+    #[command(flatten)]
+    pub actor: Actor,
+}
+
+/// Filters of what is quarantined.
+#[derive(Debug, Args)]
+pub struct QuarantineFilterArgs {
+    /// Only of these payloads.
+    pub payloads: Vec<i64>,
+    /// Only of this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only of this resource.
+    #[arg(long)]
+    pub resource: Option<Resource>,
+    /// Only with this text in the reason.
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Only quarantined since then: a date, a moment, or a time ago such as 2d.
+    #[arg(long, value_name = "SINCE")]
+    pub since: Option<String>,
+    /// Only of this crawl run.
+    #[arg(long)]
+    pub run: Option<Uuid>,
+}
+
+impl QuarantineFilterArgs {
+    /// Tells whether nothing is filtered.
+    pub fn is_empty(&self) -> bool {
+        let QuarantineFilterArgs { payloads, marketplace, resource, reason, since, run } = self;
+        payloads.is_empty()
+            && marketplace.is_none()
+            && resource.is_none()
+            && reason.is_none()
+            && since.is_none()
+            && run.is_none()
+    }
 }
 
 /// The settings.

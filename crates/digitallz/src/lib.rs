@@ -1,6 +1,7 @@
 //! The edge of Digitallz Keywords: arguments, settings, the private Postgres, the timetable, the roles of the one binary.
 
 mod age;
+mod ask;
 pub mod cli;
 pub mod commands;
 pub mod demo;

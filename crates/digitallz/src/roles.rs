@@ -7,6 +7,7 @@ use digitallz_common::failure::Failure;
 use digitallz_common::jobs::{Job, Queue};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt, QueueConfig, Shutdown};
+use digitallz_processor::drift;
 use digitallz_processor::publish::{self, PublishConfig};
 use sqlx::PgPool;
 use tokio::task::JoinSet;
@@ -25,6 +26,9 @@ const PUBLISHING: Duration = Duration::from_secs(1);
 
 /// How often a scheduler prunes the history of jobs.
 const PRUNING: Duration = Duration::from_secs(3600);
+
+/// How often a processor looks for schema drift.
+const DRIFT_LOOK: Duration = Duration::from_secs(600);
 
 /// Roles at work in this process, until they are told to stop.
 #[derive(Debug)]
@@ -60,6 +64,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
                 service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
                 let publishing = run_publishing(db.clone(), clock.clone(), environment.publish()?, shutdown.clone());
                 service.tasks.spawn(publishing);
+                service.tasks.spawn(run_drift(db.clone(), clock.clone(), shutdown.clone()));
             }
             Role::Scorer => {
                 let context = digitallz_scorer::Context { db: db.clone(), clock: clock.clone() };
@@ -130,6 +135,20 @@ async fn run_publishing(db: PgPool, clock: Clock, config: PublishConfig, shutdow
         tokio::select! {
             () = tokio::time::sleep(PUBLISHING) => {}
             () = shutdown.stopping() => {}
+        }
+    }
+}
+
+/// Tells now and then how answers differ from those of the days before; of many processes one does it at a time.
+async fn run_drift(db: PgPool, clock: Clock, shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DRIFT_LOOK) => {}
+            () = shutdown.stopping() => return,
+        }
+        let update = async { drift::update(&mut *db.acquire().await?, clock.now()).await };
+        if let Err(problem) = update.await {
+            error!(error = %digitallz_common::failure::chain(&problem), "schema drift could not be looked for");
         }
     }
 }

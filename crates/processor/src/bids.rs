@@ -9,6 +9,7 @@ use rust_decimal::prelude::ToPrimitive;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::guard::{Guard, Row};
 use crate::reading::{KeywordObservation, Problem, QuarantinedRow, Reading, TrackedKeywords};
 use crate::{rows, words};
 
@@ -64,14 +65,16 @@ impl<'keywords> Bids<'keywords> {
     }
 
     /// Takes up a row that names a keyword and perhaps a bid, or sets it aside; `read` passes over other match types.
-    pub(crate) fn take_up<'a, Row: Deserialize<'a>>(
+    pub(crate) fn take_up<'a, R: Row<'a>>(
         &mut self,
+        guard: &mut Guard<'_>,
         raw_row: &'a RawValue,
-        json_pointer: &str,
-        read: impl FnOnce(Row) -> Result<Option<(String, Option<Bid>)>, Problem>,
+        rows_pointer: &str,
+        read: impl FnOnce(R) -> Result<Option<(String, Option<Bid>)>, Problem>,
     ) {
+        let index = self.row_count;
         self.row_count += 1;
-        match rows::row(raw_row).and_then(read) {
+        match guard.row(raw_row, rows_pointer, index as u64).and_then(read) {
             Ok(None) => {}
             Ok(Some((keyword, bid))) => {
                 for amount in bid.iter().flat_map(Bid::amounts) {
@@ -87,7 +90,7 @@ impl<'keywords> Bids<'keywords> {
                 }
             }
             Err(problem) => {
-                self.quarantined.push(rows::quarantined(json_pointer.to_owned(), &problem, raw_row));
+                self.quarantined.push(rows::quarantined(format!("{rows_pointer}/{index}"), &problem, raw_row));
                 if let Ok(named) = serde_json::from_str::<KeywordOnly>(raw_row.get()) {
                     self.broken_keywords.extend(self.keyword_id(&named.keyword));
                 }

@@ -6,9 +6,9 @@ use digitallz_common::observation::{Metric, Observed, Period};
 use digitallz_common::raw_payload::RawPayload;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::guard::{Guard, Row};
 use crate::reading::{
     EntryKind, KeywordObservation, ListingReading, Problem, QuarantinedRow, ReadError, Reading, SerpEntry,
 };
@@ -42,28 +42,39 @@ pub(crate) struct Entries {
     quarantined: Vec<QuarantinedRow>,
     row_count: usize,
     missing_row_count: usize,
+    /// Whether values were set aside because their type changed.
+    lacks_values: bool,
 }
 
 impl Entries {
     /// Reads the rows of the array at `json_pointer` one by one.
-    pub(crate) fn read<'a, Row: Deserialize<'a>>(
+    pub(crate) fn read<'a, R: Row<'a>>(
+        guard: &mut Guard<'_>,
         raw_rows: &[&'a RawValue],
         json_pointer: &str,
-        normalize: impl Fn(Row) -> Result<ListingReading, Problem>,
+        normalize: impl Fn(R) -> Result<ListingReading, Problem>,
     ) -> Entries {
-        Entries::read_present(raw_rows, json_pointer, |row| normalize(row).map(Some))
+        Entries::read_present(guard, raw_rows, json_pointer, |row| normalize(row).map(Some))
     }
 
     /// Reads the same where a row may say that the marketplace has nothing to show: such rows are counted as missing.
-    pub(crate) fn read_present<'a, Row: Deserialize<'a>>(
+    pub(crate) fn read_present<'a, R: Row<'a>>(
+        guard: &mut Guard<'_>,
         raw_rows: &[&'a RawValue],
         json_pointer: &str,
-        normalize: impl Fn(Row) -> Result<Option<ListingReading>, Problem>,
+        normalize: impl Fn(R) -> Result<Option<ListingReading>, Problem>,
     ) -> Entries {
-        let mut entries = Entries { listings: Vec::new(), quarantined: Vec::new(), row_count: 0, missing_row_count: 0 };
+        let mut entries = Entries {
+            listings: Vec::new(),
+            quarantined: Vec::new(),
+            row_count: 0,
+            missing_row_count: 0,
+            lacks_values: false,
+        };
+        let discarded_before = guard.discarded_count();
         for (index, raw_row) in raw_rows.iter().enumerate() {
             entries.row_count += 1;
-            match rows::row(raw_row).and_then(&normalize) {
+            match guard.row(raw_row, json_pointer, index as u64).and_then(&normalize) {
                 Ok(Some(listing)) => entries.listings.push((index, listing)),
                 Ok(None) => {
                     entries.row_count -= 1;
@@ -75,6 +86,7 @@ impl Entries {
                 }
             }
         }
+        entries.lacks_values = guard.discarded_count() > discarded_before;
         entries
     }
 
@@ -94,8 +106,9 @@ impl Entries {
             return Observed::Value(0.0);
         }
         self.summed_up("no entry names one", || {
-            let names = occurrences(self.all().filter_map(&name));
-            (!names.is_empty()).then_some(names.len() as f64)
+            let names: Vec<&str> = self.all().filter_map(&name).collect();
+            let is_told = !names.is_empty() && !self.is_cut(names.len());
+            is_told.then(|| occurrences(names).len() as f64)
         })
     }
 
@@ -164,8 +177,8 @@ impl Entries {
             return Observed::Unavailable("no readable entries on the page");
         }
         let numbers: Vec<i64> = self.all().filter_map(&number).collect();
-        match numbers.is_empty() {
-            true => of_none,
+        match numbers.is_empty() || self.is_cut(numbers.len()) {
+            true => self.absent(of_none),
             false => Observed::Value(numbers.iter().map(|number| *number as f64).sum()),
         }
     }
@@ -214,7 +227,20 @@ impl Entries {
         if self.listings.is_empty() {
             return Observed::Unavailable("no readable entries on the page");
         }
-        statistic().map_or(Observed::Unavailable(absence), Observed::Value)
+        statistic().map_or_else(|| self.absent(Observed::Unavailable(absence)), Observed::Value)
+    }
+
+    /// Tells whether what so many entries tell may be less than what all of them would: then it does not add up.
+    fn is_cut(&self, telling_count: usize) -> bool {
+        self.lacks_values && telling_count < self.listings.len()
+    }
+
+    /// Says why there is no number: perhaps not because no entry told it.
+    fn absent(&self, usually: Observed) -> Observed {
+        match self.lacks_values {
+            true => Observed::Invalid("values whose type changed were set aside"),
+            false => usually,
+        }
     }
 }
 

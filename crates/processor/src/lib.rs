@@ -4,21 +4,27 @@
 //! | --- | --- | --- |
 //! | `process_payload` | [`process::run`] | a payload reading with everything it says, or a quarantined payload |
 //! | `purge_expired` | [`purge::run`] | nothing that was kept for as long as its source allows |
+//!
+//! Besides the jobs, [`drift::update`] tells how answers differ from those of the days before, and [`quarantine`] reads
+//! again what could not be read.
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::load::Loader;
 
+pub mod drift;
 pub mod marketplaces;
 pub mod process;
 pub mod publish;
 pub mod purge;
+pub mod quarantine;
 pub mod reading;
 pub mod reprocess;
 
 mod bids;
 mod entries;
+mod guard;
 mod load;
 mod rows;
 mod statistics;

@@ -5,13 +5,30 @@ use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
 use digitallz_common::queue::Attempt;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
+use digitallz_common::source_contract::{self, SourceContract};
 use sqlx::PgPool;
 use tracing::{debug, warn};
 
+use crate::drift::shape::Shape;
 use crate::load::Read;
 use crate::marketplaces;
 use crate::reading::{ReadError, Reading, TrackedKeywords};
 use crate::{Context, store};
+
+/// A payload and what was found in it.
+pub(crate) struct Found {
+    pub(crate) payload: RawPayload,
+    pub(crate) outcome: Result<Reading, ReadError>,
+    pub(crate) shape: Shape,
+}
+
+impl Found {
+    /// Lets go of the body, and keeps of an error what is stored of it.
+    pub(crate) fn without_body(self) -> (RawPayload, Result<Reading, String>, Shape) {
+        let payload = RawPayload { body: Vec::new(), ..self.payload };
+        (payload, self.outcome.map_err(|error| store::storable(&failure::chain(&error))), self.shape)
+    }
+}
 
 /// Reads a payload and hands everything it says to the loader, which ends the job in the same transaction.
 ///
@@ -24,20 +41,17 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         return Ok(());
     }
     drop(connection);
-    let (payload, outcome) = read(&ctx.db, job.raw_payload_id).await?;
-    report(&payload, &outcome);
-    let outcome = outcome.map_err(|error| store::storable(&failure::chain(&error)));
-    let payload = RawPayload { body: Vec::new(), ..payload };
-    Ok(ctx.loader.load(Read { payload, outcome, attempt: attempt.clone() }).await?)
+    let found = read(&ctx.db, job.raw_payload_id).await?;
+    report(&found.payload, &found.outcome);
+    let (payload, outcome, shape) = found.without_body();
+    Ok(ctx.loader.load(Read { payload, outcome, shape, attempt: attempt.clone() }).await?)
 }
 
-/// Reads a stored payload; what is wrong with what it says is no error here but an outcome.
-pub(crate) async fn read(
-    db: &PgPool,
-    raw_payload_id: i64,
-) -> Result<(RawPayload, Result<Reading, ReadError>), LoadFailure> {
+/// Reads a stored payload under the contract of its source; what is wrong with what it says is no error here but an outcome.
+pub(crate) async fn read(db: &PgPool, raw_payload_id: i64) -> Result<Found, LoadFailure> {
     let mut connection = db.acquire().await?;
     let (payload, chunks) = raw_payload::open(&mut connection, raw_payload_id).await?;
+    let contract = source_contract::get(&mut connection, payload.site.marketplace, payload.resource).await?;
     let tracked = match payload.resource.subject() {
         Subject::Keyword => TrackedKeywords::default(),
         Subject::Market => store::tracked_keywords(&mut connection, &payload.site).await?,
@@ -46,17 +60,16 @@ pub(crate) async fn read(
             store::tracked_keywords(&mut connection, &payload.site).await?.asked_in(request_body)
         }
     };
-    let (payload, outcome) = match chunks {
+    match chunks {
         Some(chunks) => {
             let read = move |body: &mut dyn std::io::Read| {
-                let outcome = marketplaces::read_passing(&payload, body, &tracked);
-                (payload, outcome)
+                let (outcome, shape) = marketplaces::read_passing(&payload, body, &tracked, &contract);
+                Found { payload, outcome, shape }
             };
-            chunks.read(&mut connection, read).await?
+            Ok(chunks.read(&mut connection, read).await?)
         }
-        None => think(payload, tracked).await?,
-    };
-    Ok((payload, outcome))
+        None => think(payload, tracked, contract).await,
+    }
 }
 
 /// Why a stored payload could not be loaded.
@@ -90,20 +103,16 @@ impl From<LoadFailure> for Failure {
 }
 
 /// Reads the payload; an answer about a whole market may hold millions of rows, so it is read off the async threads.
-async fn think(
-    payload: RawPayload,
-    tracked: TrackedKeywords,
-) -> Result<(RawPayload, Result<Reading, ReadError>), LoadFailure> {
-    if payload.resource.subject() == Subject::Keyword {
-        let outcome = marketplaces::read(&payload, &tracked);
-        return Ok((payload, outcome));
+async fn think(payload: RawPayload, tracked: TrackedKeywords, contract: SourceContract) -> Result<Found, LoadFailure> {
+    let is_small = payload.resource.subject() == Subject::Keyword;
+    let read = move || {
+        let (outcome, shape) = marketplaces::read(&payload, &tracked, &contract);
+        Found { payload, outcome, shape }
+    };
+    if is_small {
+        return Ok(read());
     }
-    tokio::task::spawn_blocking(move || {
-        let outcome = marketplaces::read(&payload, &tracked);
-        (payload, outcome)
-    })
-    .await
-    .map_err(LoadFailure::from)
+    Ok(tokio::task::spawn_blocking(read).await?)
 }
 
 fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
@@ -116,9 +125,11 @@ fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
             marketplace,
             resource,
             quarantined_rows = reading.quarantined_row_count(),
-            "quarantined {} of {} rows of payload {raw_payload_id}",
+            discarded_values = reading.discarded_value_count(),
+            "quarantined {} of {} rows and {} values of payload {raw_payload_id}",
             reading.quarantined_row_count(),
-            reading.row_count
+            reading.row_count,
+            reading.discarded_value_count(),
         ),
         Ok(reading) => debug!(
             raw_payload.id = raw_payload_id,

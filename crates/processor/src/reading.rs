@@ -21,7 +21,7 @@ pub struct Reading {
     pub sellers: Vec<SellerReading>,
     /// Categories that suit the keyword, the most suitable first.
     pub categories: Vec<CategoryReading>,
-    /// Rows that broke the contract; of very many, the first.
+    /// Rows that broke the contract, and single values where only they did; of very many, the first.
     pub quarantined: Vec<QuarantinedRow>,
     /// How many more rows broke the contract.
     pub further_quarantined_row_count: i32,
@@ -36,7 +36,16 @@ pub struct Reading {
 impl Reading {
     /// Returns the number of rows that broke the contract.
     pub fn quarantined_row_count(&self) -> i32 {
-        (self.quarantined.len() as i32).saturating_add(self.further_quarantined_row_count)
+        (self.set_aside(Extent::Row) as i32).saturating_add(self.further_quarantined_row_count)
+    }
+
+    /// Returns the number of values that were set aside while their rows were kept.
+    pub fn discarded_value_count(&self) -> usize {
+        self.set_aside(Extent::Value)
+    }
+
+    fn set_aside(&self, extent: Extent) -> usize {
+        self.quarantined.iter().filter(|row| row.extent == extent).count()
     }
 }
 
@@ -172,7 +181,7 @@ impl EntryKind {
     }
 }
 
-/// A row that broke the contract, while the rest of its payload was kept.
+/// A row that broke the contract, or a value of one, while the rest of its payload was kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QuarantinedRow {
     /// Position of the row in the payload, RFC 6901.
@@ -181,6 +190,27 @@ pub struct QuarantinedRow {
     pub reason: String,
     /// The row as it stands in the payload, cut.
     pub row_text: String,
+    /// Whether it is the row, or only a value of it.
+    pub extent: Extent,
+}
+
+/// How much of a row was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Row,
+    /// One value; the rest of the row was kept.
+    Value,
+}
+
+impl Extent {
+    /// Returns the name used in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Extent::Row => "row",
+            Extent::Value => "value",
+        }
+    }
 }
 
 /// The keywords of a market, as far as an answer about many of them needs them.

@@ -4,16 +4,15 @@
 //! reader that says the same changes nothing at all.
 
 use chrono::{DateTime, Utc};
-use digitallz_common::failure;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::raw_payload::RawPayload;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use crate::load::{Reread, Said, replace};
+use crate::Context;
+use crate::load::{Reread, replace};
 use crate::process::{self, LoadFailure};
 use crate::reading::Reading;
-use crate::{Context, store};
 
 pub use crate::load::{Example, TableChanges};
 
@@ -116,12 +115,12 @@ pub async fn run(
             && row_count < BATCH_ROWS
             && let Some(raw_payload_id) = rest.next()
         {
-            let (payload, outcome) = process::read(&ctx.db, *raw_payload_id)
+            let found = process::read(&ctx.db, *raw_payload_id)
                 .await
                 .map_err(|source| ReprocessError::Payload { raw_payload_id: *raw_payload_id, source })?;
+            let (payload, outcome, _) = found.without_body();
             row_count += outcome.as_ref().map_or(1, |reading| 1 + reading.observations.len() + reading.listings.len());
-            let outcome = outcome.map_err(|error| store::storable(&failure::chain(&error)));
-            read.push((RawPayload { body: Vec::new(), ..payload }, outcome));
+            read.push((payload, outcome));
         }
         if read.is_empty() {
             return Ok(all);
@@ -138,14 +137,7 @@ async fn replace_batch(
     is_dry_run: bool,
     all: &mut Changes,
 ) -> Result<(), sqlx::Error> {
-    let reread: Vec<Reread<'_>> = read
-        .iter()
-        .map(|(payload, outcome)| Reread {
-            raw_payload_id: payload.raw_payload_id,
-            said: outcome.as_ref().ok().map(|reading| Said { payload, reading }),
-            reason: outcome.as_ref().err().cloned(),
-        })
-        .collect();
+    let reread: Vec<Reread<'_>> = read.iter().map(|(payload, outcome)| Reread::new(payload, outcome)).collect();
     let mut tx = ctx.db.begin().await?;
     let replaced = replace(&mut tx, &reread, ctx.clock.now(), (EXAMPLES - all.examples.len()) as i64).await?;
     match is_dry_run {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
-use crate::reading::{Problem, QuarantinedRow};
+use crate::reading::{Extent, Problem, QuarantinedRow};
 
 /// Longest text of a quarantined row that is kept, in characters.
 pub(crate) const MAX_ROW_TEXT: usize = 4_000;
@@ -31,9 +31,22 @@ pub(crate) fn row<'a, Row: Deserialize<'a>>(row: &'a RawValue) -> Result<Row, Pr
     serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(row.get())).map_err(problem_of)
 }
 
+/// What stands in place of a row or a value that people wrote.
+pub(crate) const NOT_KEPT: &str = "(what people wrote is not kept)";
+
+/// Forgets what a row says and keeps where it breaks the contract.
+pub(crate) fn untold(problem: Problem) -> Problem {
+    Problem::at(problem.json_pointer, "not what the contract says")
+}
+
 /// Sets a row aside.
 pub(crate) fn quarantined(json_pointer: String, problem: &Problem, row: &RawValue) -> QuarantinedRow {
-    QuarantinedRow { json_pointer, reason: problem.to_string(), row_text: cut(row.get(), MAX_ROW_TEXT).to_owned() }
+    QuarantinedRow {
+        json_pointer,
+        reason: problem.to_string(),
+        row_text: cut(row.get(), MAX_ROW_TEXT).to_owned(),
+        extent: Extent::Row,
+    }
 }
 
 /// Drops the byte order mark that some servers put before JSON.

@@ -34,6 +34,10 @@ pub enum Fault {
     FatalReport,
     /// Breaks the type of one field in one row of a good answer.
     MalformedRow,
+    /// Adds a field of this name to every row of a good answer; documents that are streamed stay as they are.
+    UnknownField(String),
+    /// Makes a text of the field of this name in every row of a good answer; documents that are streamed stay as they are.
+    ChangedType(String),
     /// Answers as if the credentials were no longer valid.
     Unauthorized,
     /// Gives the true answer, but calls it HTML.
@@ -148,7 +152,7 @@ impl Fault {
         match self {
             Fault::ExpiredReportLink => operation == "downloadDocument",
             Fault::CancelledReport | Fault::FatalReport => operation == "getReport",
-            Fault::MalformedRow => matches!(
+            Fault::MalformedRow | Fault::UnknownField(_) | Fault::ChangedType(_) => matches!(
                 operation,
                 "searchCatalogItems"
                     | "downloadDocument"

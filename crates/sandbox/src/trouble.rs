@@ -37,7 +37,11 @@ pub(crate) fn instead(fault: &Fault, site: &Site, operation: &str, incoming: &mu
             incoming.breaks_row = true;
             None
         }
-        Fault::Slow(_) | Fault::TruncatedBody | Fault::WrongContentType => None,
+        Fault::Slow(_)
+        | Fault::TruncatedBody
+        | Fault::WrongContentType
+        | Fault::UnknownField(_)
+        | Fault::ChangedType(_) => None,
     }
 }
 
@@ -45,6 +49,14 @@ pub(crate) fn instead(fault: &Fault, site: &Site, operation: &str, incoming: &mu
 pub(crate) fn spoiled(fault: &Fault, mut answer: Answer) -> Answer {
     match fault {
         Fault::MalformedRow => with_malformed_row(answer),
+        Fault::UnknownField(name) => with_rows(answer, |row| {
+            row.insert(name.clone(), "new".into());
+        }),
+        Fault::ChangedType(name) => with_rows(answer, |row| {
+            if let Some(field) = row.get_mut(name) {
+                *field = format!("changed: {field}").into();
+            }
+        }),
         Fault::WrongContentType => {
             answer.content_type = "text/html; charset=utf-8";
             answer
@@ -98,7 +110,7 @@ fn captcha_page() -> Answer {
 }
 
 /// Breaks the type of one field in the middle row of an answer that has rows; streams break their own.
-fn with_malformed_row(mut answer: Answer) -> Answer {
+fn with_malformed_row(answer: Answer) -> Answer {
     const ROWS: [(&str, &str); 12] = [
         ("items", "asin"),
         ("items", "itemId"),
@@ -113,18 +125,47 @@ fn with_malformed_row(mut answer: Answer) -> Answer {
         ("categorySuggestions", "category"),
         ("suggestedBids", "proposedBid"),
     ];
+    rewritten(answer, |document| {
+        for (rows, field) in ROWS {
+            let rows = document.get_mut(rows).and_then(serde_json::Value::as_array_mut);
+            if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
+                let middle = rows.len() / 2;
+                if rows[middle].get(field).is_some() {
+                    rows[middle][field] = serde_json::json!({ "value": null });
+                }
+            }
+        }
+    })
+}
+
+/// Changes every row of an answer that has rows.
+fn with_rows(answer: Answer, change: impl Fn(&mut serde_json::Map<String, serde_json::Value>)) -> Answer {
+    const ROWS: [&str; 10] = [
+        "items",
+        "itemSummaries",
+        "itemSales",
+        "results",
+        "dataByDepartmentAndSearchTerm",
+        "dataByAsin",
+        "responses",
+        "keywordTargetList",
+        "categorySuggestions",
+        "suggestedBids",
+    ];
+    rewritten(answer, |document| {
+        for rows in ROWS {
+            let rows = document.get_mut(rows).and_then(serde_json::Value::as_array_mut);
+            rows.into_iter().flatten().filter_map(serde_json::Value::as_object_mut).for_each(&change);
+        }
+    })
+}
+
+/// Writes an answer's document anew, packed if it came packed.
+fn rewritten(mut answer: Answer, change: impl FnOnce(&mut serde_json::Value)) -> Answer {
     let packed = answer.body.starts_with(&[0x1F, 0x8B]);
     let plain = if packed { reports::unpack(&answer.body) } else { answer.body.clone() };
     let Ok(mut document) = serde_json::from_slice::<serde_json::Value>(&plain) else { return answer };
-    for (rows, field) in ROWS {
-        let rows = document.get_mut(rows).and_then(serde_json::Value::as_array_mut);
-        if let Some(rows) = rows.filter(|rows| !rows.is_empty()) {
-            let middle = rows.len() / 2;
-            if rows[middle].get(field).is_some() {
-                rows[middle][field] = serde_json::json!({ "value": null });
-            }
-        }
-    }
+    change(&mut document);
     answer.body = if packed { reports::pack(&document) } else { document.to_string().into_bytes() };
     answer
 }

@@ -5,7 +5,7 @@ use digitallz_collector::Context;
 use digitallz_collector::grants::{self, Grant, Standing};
 use digitallz_common::marketplace::Resource;
 use digitallz_common::queue;
-use digitallz_processor::purge;
+use digitallz_processor::{drift, purge};
 use serde::Serialize;
 use sqlx::PgPool;
 
@@ -69,7 +69,7 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         r#"select (select count(*) from core.keywords where is_active) as "keyword_count!",
                   (select count(*) from ops.dead_letters where resolution is null) as "dead_letter_count!",
                   (select count(*) from ops.jobs where state = 'ready' and run_at < now() - interval '5 minutes') as "late_job_count!",
-                  (select count(*) from raw.payload_readings where outcome = 'quarantined') as "quarantined_count!",
+                  (select count(*) from raw.payload_readings where outcome = 'quarantined' and discarded_at is null) as "quarantined_count!",
                   (select count(*) from ml.model_versions where state = 'champion') as "champion_count!""#
     )
     .fetch_one(db)
@@ -91,13 +91,14 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         count => wrong("dead letters", format!("{count} are open"), "see `digitallz jobs list --state dead`"),
     });
     findings.push(match counts.quarantined_count {
-        0 => well("quarantine", "every payload could be read"),
+        0 => well("quarantine", "every payload could be read, or was discarded"),
         count => wrong(
             "quarantine",
             format!("{count} payloads could not be read"),
-            "see raw.payload_readings for the reasons",
+            "see `digitallz quarantine list`, mend the cause, then `digitallz quarantine replay`",
         ),
     });
+    findings.push(look_at_drift(session).await?);
     findings.push(match counts.champion_count {
         0 => wrong(
             "models",
@@ -134,6 +135,12 @@ fn look_at_source(source: &Source) -> Vec<Finding> {
             source.aggregate_retention,
         ),
     ));
+    if !source.contracts.is_empty() {
+        let modes = source.contracts.iter();
+        let modes = modes.map(|one| format!("{} {}/{}", one.resource, one.unknown_fields, one.types));
+        let finding = format!("contracts (unknown fields/types): {}", modes.collect::<Vec<_>>().join(", "));
+        findings.push(well(subject, finding));
+    }
     if !source.pauses.is_empty() {
         let finding = format!("paused: {}", status::pauses_in_words(source));
         findings.push(wrong(subject, finding, format!("`digitallz sources resume {marketplace}` when it may go on")));
@@ -167,6 +174,26 @@ fn finding_of(source: &Source, Grant { resource, standing }: &Grant, wanted: &[R
     }
     let setting = format!("DIGITALLZ_{}_RESOURCES", subject.to_uppercase());
     wrong(subject, finding, format!("get it, or take {resource} out of {setting}"))
+}
+
+/// Looks for answers that are no longer what they were. That a field is new is no trouble; the other changes may be.
+async fn look_at_drift(session: &Session) -> anyhow::Result<Finding> {
+    const DAYS: i64 = 7;
+    let now = session.clock.now();
+    let mut connection = session.db.acquire().await?;
+    drift::update(&mut connection, now).await?;
+    let changes = drift::changes(&mut connection, None, (now - TimeDelta::days(DAYS)).date_naive()).await?;
+    let new_count = changes.iter().filter(|change| change.change_kind == "appeared").count();
+    let other_count = changes.len() - new_count;
+    let finding = format!(
+        "in {DAYS} days {} appeared, {} vanished or changed",
+        output::counted(new_count, "field"),
+        output::counted(other_count, "field"),
+    );
+    Ok(match other_count {
+        0 => well("schema drift", finding),
+        _ => wrong("schema drift", finding, "see `digitallz sources drift --since 7d`"),
+    })
 }
 
 /// Looks for what is past its time, and for long enough that a purge should have come by.

@@ -1,7 +1,6 @@
 //! `digitallz jobs`: every job, what was tried, and what to do with those that were given up.
 
 use std::collections::HashSet;
-use std::io::{BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +10,7 @@ use serde_json::json;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::ask;
 use crate::cli::{Cli, JobFilterArgs, JobSelection, JobState, JobsCommand};
 use crate::exit::{Ending, UserError};
 use crate::output;
@@ -42,9 +42,6 @@ struct ActRow {
     outcome: &'static str,
     last_cause: Option<String>,
 }
-
-/// More jobs than this are changed only by who says so twice.
-const UNASKED_MAX: usize = 100;
 
 /// Jobs changed in one transaction.
 const BATCH: usize = 500;
@@ -144,8 +141,8 @@ async fn act(cli: &Cli, db: &PgPool, selection: &JobSelection, act: Act) -> anyh
     let mut changed = HashSet::new();
     if !selection.dry_run {
         let job_ids: Vec<Uuid> = chosen.iter().filter(|row| row.job_name.is_some()).map(|row| row.job_id).collect();
-        if job_ids.len() > UNASKED_MAX && !selection.yes {
-            confirm(job_ids.len(), act)?;
+        if job_ids.len() > ask::UNASKED_MAX && !selection.yes {
+            ask::before(&format!("{} jobs would be {}", job_ids.len(), act.done()))?;
         }
         for batch in job_ids.chunks(BATCH) {
             let mut tx = db.begin().await?;
@@ -224,22 +221,6 @@ async fn choose(db: &PgPool, selection: &JobSelection, act: Act) -> anyhow::Resu
         }));
     }
     Ok(rows)
-}
-
-/// Asks a person on a terminal; elsewhere there is nobody to ask.
-fn confirm(count: usize, act: Act) -> anyhow::Result<()> {
-    let refused = |message: String| UserError::usage(message, "look with --dry-run, then add --yes");
-    if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
-        return Err(refused(format!("{count} jobs would be {}", act.done())).into());
-    }
-    eprint!("{count} jobs would be {}; go on? [y/N] ", act.done());
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(refused("nothing was changed".to_owned()).into()),
-    }
 }
 
 impl Act {

@@ -9,6 +9,7 @@ mod jobs;
 pub mod keywords;
 pub mod predictions;
 mod publications;
+mod quarantine;
 mod reprocess;
 mod run;
 pub mod runs;
@@ -37,6 +38,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Reprocess(args) => reprocess::run(&cli, args).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor { offline } => doctor::run(&cli, *offline).await,
         Command::Config(command) => config::run(&cli, command),

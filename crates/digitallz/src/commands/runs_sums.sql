@@ -40,7 +40,7 @@ with
     quarantined as (
         select count(*) as quarantined_row_count
         from raw.quarantined_rows join raw.payloads using (raw_payload_id)
-        where $1::uuid is null or crawl_run_id = $1
+        where extent = 'row' and ($1::uuid is null or crawl_run_id = $1)
     ),
     observations as (
         select count(*) as observation_count,

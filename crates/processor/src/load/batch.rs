@@ -11,6 +11,7 @@ use super::listings::Listings;
 use super::rows::{self, Place};
 use super::{Answer, LoadError, Read, Said};
 use crate::READER_VERSION;
+use crate::drift;
 use crate::reading::{QuarantinedRow, Reading};
 use crate::store::storable;
 
@@ -96,7 +97,8 @@ async fn insert_readings(
     Ok(inserted.into_iter().collect())
 }
 
-async fn insert_quarantined_rows(
+/// Stores the rows that were set aside, unless they are there.
+pub(super) async fn insert_quarantined_rows(
     tx: &mut PgConnection,
     new: &[Said<'_>],
     now: DateTime<Utc>,
@@ -112,16 +114,18 @@ async fn insert_quarantined_rows(
     let json_pointers: Vec<String> = rows.iter().map(|(_, row)| storable(&row.json_pointer)).collect();
     let reasons: Vec<String> = rows.iter().map(|(_, row)| storable(&row.reason)).collect();
     let row_texts: Vec<String> = rows.iter().map(|(_, row)| storable(&row.row_text)).collect();
+    let extents: Vec<String> = rows.iter().map(|(_, row)| row.extent.name().to_owned()).collect();
     sqlx::query!(
-        "insert into raw.quarantined_rows (raw_payload_id, json_pointer, reason, row_text, quarantined_at)
-         select rows.raw_payload_id, rows.json_pointer, rows.reason, rows.row_text, $5
-         from unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
-              as rows (raw_payload_id, json_pointer, reason, row_text)
+        "insert into raw.quarantined_rows (raw_payload_id, json_pointer, reason, row_text, extent, quarantined_at)
+         select rows.raw_payload_id, rows.json_pointer, rows.reason, rows.row_text, rows.extent, $6
+         from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+              as rows (raw_payload_id, json_pointer, reason, row_text, extent)
          on conflict (raw_payload_id, json_pointer) do nothing",
         &raw_payload_ids,
         &json_pointers,
         &reasons,
         &row_texts,
+        &extents,
         now,
     )
     .execute(tx)

@@ -19,6 +19,7 @@ use sqlx::PgPool;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, warn};
 
+use crate::drift::shape::Shape;
 use crate::reading::Reading;
 
 pub use reread::{Example, TableChanges};
@@ -37,6 +38,8 @@ pub(crate) struct Read {
     pub(crate) payload: RawPayload,
     /// What it says, or why nothing in it can be trusted.
     pub(crate) outcome: Result<Reading, String>,
+    /// What its answer looks like, field by field.
+    pub(crate) shape: Shape,
     /// The try of the job that read it.
     pub(crate) attempt: Attempt,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
+use digitallz_common::raw_payload::RawPayload;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
@@ -12,12 +13,23 @@ use super::rows::{self, Place, TABLES, Table};
 use super::{Said, batch};
 use crate::READER_VERSION;
 use crate::reading::Reading;
+use crate::store::storable;
 
 /// A payload that was read again, and why nothing in it can be trusted where that is so.
 pub(crate) struct Reread<'a> {
     pub(crate) said: Option<Said<'a>>,
     pub(crate) raw_payload_id: i64,
     pub(crate) reason: Option<String>,
+}
+
+impl<'a> Reread<'a> {
+    pub(crate) fn new(payload: &'a RawPayload, outcome: &'a Result<Reading, String>) -> Reread<'a> {
+        Reread {
+            raw_payload_id: payload.raw_payload_id,
+            said: outcome.as_ref().ok().map(|reading| Said { payload, reading }),
+            reason: outcome.as_ref().err().cloned(),
+        }
+    }
 }
 
 /// What differs in one table.
@@ -112,6 +124,7 @@ pub(crate) async fn replace(
         supersede(tx, table, &raw_payload_ids, now).await?;
         insert(tx, table).await?;
     }
+    renew_set_aside(tx, &raw_payload_ids, &said, now).await?;
     changed.extend(renew_readings(tx, reread, now).await?);
     Ok(Replaced { tables, examples, changed_payload_count: changed.len() as i64 })
 }
@@ -233,6 +246,36 @@ async fn insert(tx: &mut PgConnection, table: &Table) -> Result<(), sqlx::Error>
     .await
 }
 
+/// Lets go of rows that were set aside and need not be any more, and sets aside those that must be now. What a person
+/// discarded stays so.
+async fn renew_set_aside(
+    tx: &mut PgConnection,
+    raw_payload_ids: &[i64],
+    said: &[Said<'_>],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    let rows =
+        said.iter().flat_map(|said| said.reading.quarantined.iter().map(|row| (said.payload.raw_payload_id, row)));
+    let (of, pointers): (Vec<i64>, Vec<String>) =
+        rows.clone().map(|(raw_payload_id, row)| (raw_payload_id, storable(&row.json_pointer))).unzip();
+    let reasons: Vec<String> = rows.map(|(_, row)| storable(&row.reason)).collect();
+    sqlx::query!(
+        "delete from raw.quarantined_rows stored
+         where raw_payload_id = any($1)
+           and not exists (
+               select from unnest($2::bigint[], $3::text[], $4::text[]) as still (raw_payload_id, json_pointer, reason)
+               where still.raw_payload_id = stored.raw_payload_id and still.json_pointer = stored.json_pointer
+                 and (still.reason = stored.reason or stored.discarded_at is not null))",
+        raw_payload_ids,
+        &of,
+        &pointers,
+        &reasons,
+    )
+    .execute(&mut *tx)
+    .await?;
+    batch::insert_quarantined_rows(tx, said, now).await
+}
+
 /// Makes the readings say what the payloads say now, and which reader says so. Returns the payloads that could be read and
 /// now cannot, or the other way about.
 async fn renew_readings(
@@ -254,7 +297,10 @@ async fn renew_readings(
              reader_version = $10, row_count = given.row_count, observation_count = given.observation_count,
              listing_count = given.listing_count, serp_entry_count = given.serp_entry_count,
              quarantined_row_count = given.quarantined_row_count, untracked_row_count = given.untracked_row_count,
-             missing_row_count = given.missing_row_count, read_at = $11
+             missing_row_count = given.missing_row_count, read_at = $11,
+             discarded_at = case when given.reason is not null then readings.discarded_at end,
+             discarded_by = case when given.reason is not null then readings.discarded_by end,
+             discard_reason = case when given.reason is not null then readings.discard_reason end
          from unnest($1::bigint[], $2::text[], $3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::integer[],
                      $8::integer[], $9::integer[])
               as given (raw_payload_id, reason, row_count, observation_count, listing_count, serp_entry_count,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
 use digitallz_common::observation::{Metric, Observed};
 use digitallz_common::raw_payload::RawPayload;
+use digitallz_common::source_contract::SourceContract;
 
 use crate::reading::{ReadError, Reading, TrackedKeyword, TrackedKeywords};
 
@@ -28,7 +29,12 @@ pub(super) fn payload(marketplace: Marketplace, resource: Resource, request_url:
 }
 
 pub(super) fn read(payload: &RawPayload) -> Result<Reading, ReadError> {
-    super::read(payload, &TrackedKeywords::default())
+    read_for(payload, &TrackedKeywords::default())
+}
+
+/// Reads a payload about many keywords, under a contract that evolves.
+pub(super) fn read_for(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+    super::read(payload, tracked, &SourceContract::default()).0
 }
 
 /// Returns what a reading says of a metric of a keyword.

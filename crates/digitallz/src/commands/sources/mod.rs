@@ -1,5 +1,8 @@
-//! `digitallz sources`: the terms of the marketplaces, what is kept of them and learnt from them, pauses and health.
+//! `digitallz sources`: the terms of the marketplaces, what is kept of them and learnt from them, the contracts of their
+//! answers and how these drift, pauses and health.
 
+mod contracts;
+mod drift;
 mod pauses;
 pub mod status;
 mod times;
@@ -45,6 +48,8 @@ async fn act(cli: &Cli, session: &Session, command: &SourcesCommand) -> anyhow::
             let scope = pauses::Scope::new(*marketplace, market.as_deref(), operation.as_deref())?;
             pauses::resume(cli, session, &scope, by, *dry_run).await
         }
+        SourcesCommand::Contract(args) => contracts::run(cli, session, args).await,
+        SourcesCommand::Drift { marketplace, since } => drift::list(cli, session, *marketplace, since).await,
         SourcesCommand::Purge { dry_run } => purge_now(cli, session, *dry_run).await,
     }
 }

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::Marketplace;
+use digitallz_common::source_contract::{self, ListedContract};
 use digitallz_common::source_policy::{self, Standing};
 use digitallz_common::terms;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::times;
+use super::{contracts, times};
 use crate::cli::Cli;
 use crate::output;
 use crate::session::Session;
@@ -38,6 +39,8 @@ pub struct Source {
     pub raw_retention: String,
     /// How long observations of keywords are kept.
     pub aggregate_retention: String,
+    /// Contracts that somebody set.
+    pub contracts: Vec<ListedContract>,
     /// Pauses in force.
     pub pauses: Vec<Pause>,
     /// Circuit breakers that are not closed.
@@ -154,6 +157,7 @@ pub async fn show(cli: &Cli, session: &Session, marketplace: Marketplace) -> any
         output::print(&format!("{label:18}  {text}"))?;
     }
     section("Health", &health, &health_columns())?;
+    section("Contracts", &source.contracts, &contracts::columns())?;
     section("Pauses", &pauses, &pause_columns())?;
     section("Open permits", &permits, &permit_columns())
 }
@@ -238,6 +242,7 @@ async fn load(session: &Session, marketplace: Marketplace) -> anyhow::Result<Sou
         listing_retention: times::retention(policy.rules.listing_retention),
         raw_retention: times::retention(policy.rules.raw_retention),
         aggregate_retention: times::retention(policy.rules.aggregate_retention),
+        contracts: source_contract::list(&mut connection, marketplace).await?,
         pauses: pauses.into_iter().filter(in_force).collect(),
         breakers,
         quota_count: quotas.quota_count,

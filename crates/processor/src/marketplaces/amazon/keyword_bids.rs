@@ -4,6 +4,7 @@ use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{BidQuestion, BidSuggestion, RankedTarget, RankedTargets};
 use crate::bids::{Bid, Bids};
+use crate::guard::Guard;
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
 use crate::rows;
 
@@ -15,12 +16,16 @@ const DEFAULT_THEME: &str = "CONVERSION_OPPORTUNITIES";
 /// Of the match types, EXACT is read, because it alone is about the search term itself. The answer names no currency:
 /// bids are in that of the country site, and in units of it, not in cents. The documentation shows whole numbers that
 /// look like cents and recorded answers show decimals, so an answer of large whole numbers only is not believed.
-pub(super) fn keyword_bids(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
-    let answer: RankedTargets = rows::frame(&payload.body)?;
+pub(super) fn keyword_bids(
+    payload: &RawPayload,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
+    let answer: RankedTargets = guard.frame(&payload.body, "keywordTargetList")?;
     let currency = currency(&payload.site.market)?;
     let mut bids = Bids::new(tracked);
-    for (index, raw_row) in answer.keyword_target_list.iter().enumerate() {
-        bids.take_up(raw_row, &format!("/keywordTargetList/{index}"), |row: RankedTarget| {
+    for raw_row in &answer.keyword_target_list {
+        bids.take_up(guard, raw_row, "/keywordTargetList", |row: RankedTarget| {
             let bid = exact(&row).map(|suggestion| bid(suggestion, currency)).transpose()?.flatten();
             Ok(Some((row.keyword, bid)))
         });

@@ -13,6 +13,7 @@ use std::io::Read;
 use digitallz_common::marketplace::Resource;
 use digitallz_common::raw_payload::RawPayload;
 
+use crate::guard::Guard;
 use crate::reading::{ReadError, Reading, TrackedKeywords};
 
 mod keyword_bids;
@@ -27,20 +28,28 @@ mod search_terms;
 mod set_aside;
 
 /// Reads an answer of Amazon.
-pub(super) fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+pub(super) fn read(
+    payload: &RawPayload,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
     match payload.resource {
-        Resource::CatalogSearch => normalize::catalog_search(payload),
-        Resource::CompetitivePricing => pricing::competitive_pricing(payload),
-        Resource::SearchTermsReport => search_terms::search_terms_report(payload.body.as_slice(), tracked),
-        Resource::SearchQueryReport => search_query::search_query_report(payload, tracked),
-        Resource::KeywordBids => keyword_bids::keyword_bids(payload, tracked),
+        Resource::CatalogSearch => normalize::catalog_search(payload, guard),
+        Resource::CompetitivePricing => pricing::competitive_pricing(payload, guard),
+        Resource::SearchTermsReport => search_terms::search_terms_report(payload.body.as_slice(), tracked, guard),
+        Resource::SearchQueryReport => search_query::search_query_report(payload, tracked, guard),
+        Resource::KeywordBids => keyword_bids::keyword_bids(payload, tracked, guard),
         resource => Err(ReadError::NoReader { marketplace: payload.site.marketplace, resource }),
     }
 }
 
 /// Reads a report document as it passes by.
-pub(super) fn read_report(body: impl Read, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
-    search_terms::search_terms_report(body, tracked)
+pub(super) fn read_report(
+    body: impl Read,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
+    search_terms::search_terms_report(body, tracked, guard)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{Item, ItemSalesRanks, ItemSearchResults};
 use crate::entries::{Asked, Entries, Observations, numeric_parameter, query_parameter};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -14,11 +15,11 @@ const DEFAULT_PAGE_SIZE: u64 = 10;
 /// Reads a page of `searchCatalogItems`.
 ///
 /// `numberOfResults` is an estimate. Sellers are not named, so brands stand for them, those of the page's items.
-pub(super) fn catalog_search(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn catalog_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: ItemSearchResults = rows::frame(&payload.body)?;
+    let page: ItemSearchResults = guard.frame(&payload.body, "items")?;
     let result_count = rows::count(page.number_of_results, "/numberOfResults")?;
-    let entries = Entries::read(&page.items, "/items", listing);
+    let entries = Entries::read(guard, &page.items, "/items", listing);
 
     // The answer does not say where it stands: the first page is the one that was asked for without a token.
     let is_first_page = query_parameter(&payload.request_url, "pageToken").is_none();

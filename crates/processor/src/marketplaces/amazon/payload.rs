@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::guard::Row;
+
 /// `ItemSearchResults`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,6 +24,8 @@ pub(super) struct Item {
     pub(super) summaries: Option<Vec<ItemSummary>>,
     pub(super) sales_ranks: Option<Vec<ItemSalesRanks>>,
 }
+
+impl Row<'_> for Item {}
 
 /// `ItemSummaryByMarketplace`.
 #[derive(Deserialize)]
@@ -77,6 +81,8 @@ pub(super) struct SearchTermRow<'a> {
     pub(super) conversion_share: f64,
 }
 
+impl<'a> Row<'a> for SearchTermRow<'a> {}
+
 /// What is left of a row that breaks the contract elsewhere.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -95,6 +101,11 @@ pub(super) struct SearchQueryRow {
     pub(super) click_data: ClickData,
     pub(super) cart_add_data: CartAddData,
     pub(super) purchase_data: PurchaseData,
+}
+
+impl Row<'_> for SearchQueryRow {
+    // Without a price nothing that has one was clicked.
+    const TELLING: &'static [&'static str] = &["/clickData/totalMedianClickPrice"];
 }
 
 /// `SearchQueryData`.
@@ -168,6 +179,11 @@ pub(super) struct CompetitiveSummaryBatchResponse<'a> {
 pub(super) struct CompetitiveSummaryResponse {
     pub(super) status: HttpStatusLine,
     pub(super) body: CompetitiveSummaryResponseBody,
+}
+
+impl Row<'_> for CompetitiveSummaryResponse {
+    // Without a status the answer is good, without featured offers the lowest of the others counts.
+    const TELLING: &'static [&'static str] = &["/status", "/body/featuredBuyingOptions"];
 }
 
 /// `HttpStatusLine` of one request of a batch.
@@ -245,6 +261,11 @@ pub(super) struct RankedTargets<'a> {
 pub(super) struct RankedTarget {
     pub(super) keyword: String,
     pub(super) bid_info: Option<Vec<BidInfo>>,
+}
+
+impl Row<'_> for RankedTarget {
+    // Without bids none is suggested.
+    const TELLING: &'static [&'static str] = &["/bidInfo"];
 }
 
 /// `KeywordBidInfo`, `ThemedBid`.

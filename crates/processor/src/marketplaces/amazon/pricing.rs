@@ -8,6 +8,7 @@ use super::payload::{
 };
 use super::search_query::amount;
 use crate::entries::{Asked, Entries, Observations};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Price, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -15,10 +16,10 @@ use crate::rows;
 ///
 /// The price of a listing is that of its featured offer, of several the one that most visitors see; without one, the
 /// lowest of its offers in new condition. Shipping, points and promotions are not in it.
-pub(super) fn competitive_pricing(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn competitive_pricing(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let batch: CompetitiveSummaryBatchResponse = rows::frame(&payload.body)?;
-    let entries = Entries::read_present(&batch.responses, "/responses", listing);
+    let batch: CompetitiveSummaryBatchResponse = guard.frame(&payload.body, "responses")?;
+    let entries = Entries::read_present(guard, &batch.responses, "/responses", listing);
 
     let mut observations = Observations::of(asked, payload);
     let is_of_first_page = payload.page_number <= 1;

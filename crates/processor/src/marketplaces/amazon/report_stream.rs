@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::payload::ReportSpecification;
 use super::scanner::Scanner;
@@ -16,6 +17,9 @@ const ROWS: [&str; 2] = ["dataByDepartmentAndSearchTerm", "dataByAsin"];
 
 /// Largest report that is unpacked; the largest seen have some GB.
 const MAX_REPORT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Fields besides the rows that are told of.
+const MAX_FRAME_FIELDS: usize = 64;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -29,6 +33,8 @@ pub(super) struct Head {
     pub(super) data_start_time: Option<String>,
     pub(super) data_end_time: Option<String>,
     pub(super) error_details: Option<Box<RawValue>>,
+    /// Everything but the rows; of what nobody reads, only the names.
+    pub(super) frame: Value,
 }
 
 /// Steps through a document, packed or not, and hands every row to `take_up` as it passes by.
@@ -45,6 +51,7 @@ pub(super) fn stream(body: impl Read, take_up: impl FnMut(&RawValue)) -> Result<
 fn step_through(text: impl Read, mut take_up: impl FnMut(&RawValue)) -> Result<Head, Problem> {
     let mut json = Scanner::new(text)?;
     let mut head = Head::default();
+    let mut frame = Map::new();
     json.expect(b'{')?;
     let mut is_first = true;
     while !json.take(b'}')? {
@@ -55,7 +62,7 @@ fn step_through(text: impl Read, mut take_up: impl FnMut(&RawValue)) -> Result<H
         let key: String = field("", json.value()?)?;
         json.expect(b':')?;
         match key.as_str() {
-            "reportSpecification" => head.specification = value(&mut json, &key)?,
+            "reportSpecification" => head.specification = value(&mut json, &key, &mut frame)?,
             rows if ROWS.contains(&rows) => {
                 if head.has_rows {
                     return Err(Problem::at("", "the rows stand there twice"));
@@ -63,15 +70,20 @@ fn step_through(text: impl Read, mut take_up: impl FnMut(&RawValue)) -> Result<H
                 step_through_rows(&mut json, rows, &mut take_up)?;
                 head.has_rows = true;
             }
-            "processingStatus" => head.processing_status = value(&mut json, &key)?,
-            "dataStartTime" => head.data_start_time = value(&mut json, &key)?,
-            "dataEndTime" => head.data_end_time = value(&mut json, &key)?,
-            "errorDetails" => head.error_details = value(&mut json, &key)?,
-            _ => json.skip().map_err(|problem| within(&key, problem))?,
+            "processingStatus" => head.processing_status = value(&mut json, &key, &mut frame)?,
+            "dataStartTime" => head.data_start_time = value(&mut json, &key, &mut frame)?,
+            "dataEndTime" => head.data_end_time = value(&mut json, &key, &mut frame)?,
+            "errorDetails" => head.error_details = value(&mut json, &key, &mut frame)?,
+            _ => {
+                json.skip().map_err(|problem| within(&key, problem))?;
+                if frame.len() < MAX_FRAME_FIELDS {
+                    frame.insert(key, Value::Null);
+                }
+            }
         }
     }
     match json.peek()? {
-        None => Ok(head),
+        None => Ok(Head { frame: Value::Object(frame), ..head }),
         Some(_) => Err(Problem::at("", "trailing characters")),
     }
 }
@@ -98,8 +110,15 @@ fn step_through_rows<Source: Read>(
     Ok(())
 }
 
-fn value<T: DeserializeOwned>(json: &mut Scanner<impl Read>, key: &str) -> Result<T, Problem> {
-    field(key, json.value().map_err(|problem| within(key, problem))?)
+/// Reads a field, and keeps it as it stands.
+fn value<T: DeserializeOwned>(
+    json: &mut Scanner<impl Read>,
+    key: &str,
+    frame: &mut Map<String, Value>,
+) -> Result<T, Problem> {
+    let text = json.value().map_err(|problem| within(key, problem))?;
+    frame.insert(key.to_owned(), field(key, text)?);
+    field(key, text)
 }
 
 fn field<T: DeserializeOwned>(key: &str, text: &[u8]) -> Result<T, Problem> {

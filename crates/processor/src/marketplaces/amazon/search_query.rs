@@ -18,6 +18,7 @@ use super::payload::{CurrencyAmount, SearchQueryOnly, SearchQueryRow};
 use super::report_head::{self, Contents};
 use super::report_stream::stream;
 use super::set_aside::SetAside;
+use crate::guard::Guard;
 use crate::reading::{KeywordObservation, Price, Problem, ReadError, Reading, TrackedKeywords};
 use crate::{rows, words};
 
@@ -25,9 +26,14 @@ const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_QUERY_PERFORMANCE_REPORT";
 const ROWS: &str = "/dataByAsin";
 
 /// Reads a report document, packed or not, or the answer that says that a report was cancelled.
-pub(super) fn search_query_report(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+pub(super) fn search_query_report(
+    payload: &RawPayload,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
     let mut rows = Rows::new(tracked);
-    let head = stream(payload.body.as_slice(), |raw_row| rows.take_up(raw_row))?;
+    let head = stream(payload.body.as_slice(), |raw_row| rows.take_up(guard, raw_row))?;
+    guard.look_at_frame(&head.frame);
     match report_head::contents(head, REPORT_TYPE, ROWS)? {
         Contents::Rows(period) if rows.row_count > 0 => {
             rows.set_aside.check(ROWS, rows.row_count)?;
@@ -83,10 +89,11 @@ impl<'keywords> Rows<'keywords> {
     }
 
     /// Takes up one row, or sets it aside.
-    fn take_up(&mut self, raw_row: &RawValue) {
+    fn take_up(&mut self, guard: &mut Guard<'_>, raw_row: &RawValue) {
         let index = self.row_count;
         self.row_count += 1;
-        let read = rows::row::<SearchQueryRow>(raw_row)
+        let read = guard
+            .row::<SearchQueryRow>(raw_row, ROWS, index)
             .and_then(|row| Ok((totals(&row)?, rows::date(&row.start_date, "/startDate")?, row)));
         match read {
             Err(problem) => self.set_aside(index, &problem, raw_row),

@@ -17,8 +17,9 @@ use super::payload::{SearchTermOnly, SearchTermRow};
 use super::report_head::{self, Contents};
 use super::report_stream::stream;
 use super::set_aside::SetAside;
+use crate::guard::Guard;
 use crate::reading::{KeywordObservation, Problem, ReadError, Reading, TrackedKeywords};
-use crate::{rows, words};
+use crate::words;
 
 const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
 const ROWS: &str = "/dataByDepartmentAndSearchTerm";
@@ -29,9 +30,14 @@ const MAX_RANK: u64 = 1_000_000_000;
 const ROUNDING: f64 = 0.001;
 
 /// Reads a report document, packed or not, or the answer that says that a report was cancelled.
-pub(super) fn search_terms_report(body: impl Read, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+pub(super) fn search_terms_report(
+    body: impl Read,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
     let mut rows = Rows::new(tracked);
-    let head = stream(body, |raw_row| rows.take_up(raw_row))?;
+    let head = stream(body, |raw_row| rows.take_up(guard, raw_row))?;
+    guard.look_at_frame(&head.frame);
 
     match report_head::contents(head, REPORT_TYPE, ROWS)? {
         Contents::Rows(period) if rows.row_count > 0 => {
@@ -84,17 +90,13 @@ impl<'keywords> Rows<'keywords> {
     }
 
     /// Takes up one row, or sets it aside.
-    fn take_up(&mut self, raw_row: &RawValue) {
+    fn take_up(&mut self, guard: &mut Guard<'_>, raw_row: &RawValue) {
         let index = self.row_count;
         self.row_count += 1;
-        // The quick way does not know where it fails, so a row that fails is read once more.
-        let Ok(row) = serde_json::from_str::<SearchTermRow>(raw_row.get()) else {
-            let problem = rows::row::<SearchTermRow>(raw_row).err();
-            return self.set_aside(index, &problem.unwrap_or_else(|| Problem::at("", "unreadable")), raw_row);
+        let row = match guard.row::<SearchTermRow>(raw_row, ROWS, index).and_then(|row| check(&row).map(|()| row)) {
+            Ok(row) => row,
+            Err(problem) => return self.set_aside(index, &problem, raw_row),
         };
-        if let Err(problem) = check(&row) {
-            return self.set_aside(index, &problem, raw_row);
-        }
         let is_part_of_site = !is_whole_site(&row.department_name);
         self.covers_whole_site |= !is_part_of_site;
         match self.keyword_id(&row.search_term) {

@@ -137,7 +137,7 @@ fn query_report(rows: &[Value]) -> String {
 
 fn read_queries(body: &str, keywords: &[&str]) -> Result<Reading, ReadError> {
     let payload = testing::payload_of_many(Marketplace::Amazon, Resource::SearchQueryReport, body);
-    crate::marketplaces::read(&payload, &tracked(keywords))
+    testing::read_for(&payload, &tracked(keywords))
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn read_bids(targets: Value, asked: &[&str], keywords: &[&str]) -> Result<Readin
     let payload = testing::payload_of_many(Marketplace::Amazon, Resource::KeywordBids, &body);
     let asked: Vec<Value> = asked.iter().map(|keyword| json!({"keyword": keyword, "matchType": "EXACT"})).collect();
     let request = json!({"recommendationType": "KEYWORDS_FOR_ASINS", "asins": ["B0TEST0001"], "targets": asked});
-    crate::marketplaces::read(&payload, &tracked(keywords).asked_in(Some(request.to_string())))
+    testing::read_for(&payload, &tracked(keywords).asked_in(Some(request.to_string())))
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn read_report(body: &[u8], keywords: &[&str]) -> Result<Reading, ReadError> {
     payload.keyword_id = None;
     payload.keyword_text = None;
     payload.body = body.to_vec();
-    crate::marketplaces::read(&payload, &tracked(keywords))
+    testing::read_for(&payload, &tracked(keywords))
 }
 
 fn week() -> Period {

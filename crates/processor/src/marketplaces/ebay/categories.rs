@@ -4,6 +4,7 @@ use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{CategorySuggestion, CategorySuggestionResponse};
 use crate::entries::Asked;
+use crate::guard::Guard;
 use crate::reading::{CategoryReading, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -12,15 +13,15 @@ const MAX_CATEGORIES: usize = 100;
 
 /// Reads an answer of `getCategorySuggestions`: the first category is the most relevant. No content means that eBay
 /// suggests none.
-pub(super) fn category_suggestions(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn category_suggestions(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     Asked::of(payload)?;
     if payload.status_code == 204 && payload.body.is_empty() {
         return Ok(Reading::default());
     }
-    let answer: CategorySuggestionResponse = rows::frame(&payload.body)?;
+    let answer: CategorySuggestionResponse = guard.frame(&payload.body, "categorySuggestions")?;
     let mut reading = Reading { row_count: answer.category_suggestions.len() as i32, ..Reading::default() };
     for (index, raw_row) in answer.category_suggestions.iter().take(MAX_CATEGORIES).enumerate() {
-        match rows::row(raw_row).and_then(|row| category(row, index as i32 + 1)) {
+        match guard.row(raw_row, "/categorySuggestions", index as u64).and_then(|row| category(row, index as i32 + 1)) {
             Ok(category) => reading.categories.push(category),
             Err(problem) => {
                 let json_pointer = format!("/categorySuggestions/{index}");

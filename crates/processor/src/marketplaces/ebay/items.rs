@@ -6,15 +6,16 @@ use digitallz_common::raw_payload::RawPayload;
 use super::normalize::{feedback_score, moment, price};
 use super::payload::{EstimatedAvailability, Item, Items};
 use crate::entries::{Asked, Entries, Observations, query_parameter};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
 use crate::rows;
 
 /// Reads the items of one search again, now with what was sold of each since it began.
 ///
 /// Items that are gone come as warnings; they are counted. Positions are those of the search, not of this answer.
-pub(super) fn item_details(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn item_details(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: Items = rows::frame(&payload.body)?;
+    let page: Items = guard.frame(&payload.body, "items")?;
     let raw_items = page.items.as_deref().unwrap_or_default();
     let warning_count = page.warnings.as_deref().unwrap_or_default().len();
     if page.items.is_none() && warning_count == 0 {
@@ -24,7 +25,7 @@ pub(super) fn item_details(payload: &RawPayload) -> Result<Reading, ReadError> {
         Some(asked_count) => asked_count.saturating_sub(raw_items.len()),
         None => warning_count,
     };
-    let entries = Entries::read(raw_items, "/items", listing).with_missing(missing_count);
+    let entries = Entries::read(guard, raw_items, "/items", listing).with_missing(missing_count);
 
     let mut observations = Observations::of(asked, payload);
     let is_of_first_page = payload.page_number <= 1;

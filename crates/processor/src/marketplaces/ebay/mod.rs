@@ -11,6 +11,7 @@
 use digitallz_common::marketplace::Resource;
 use digitallz_common::raw_payload::RawPayload;
 
+use crate::guard::Guard;
 use crate::reading::{ReadError, Reading, TrackedKeywords};
 
 mod categories;
@@ -21,13 +22,17 @@ mod sales;
 mod suggested_bids;
 
 /// Reads an answer of eBay.
-pub(super) fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
+pub(super) fn read(
+    payload: &RawPayload,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
     match payload.resource {
-        Resource::ItemSearch => normalize::item_search(payload),
-        Resource::ItemDetails => items::item_details(payload),
-        Resource::CategorySuggestions => categories::category_suggestions(payload),
-        Resource::ItemSales => sales::item_sales(payload),
-        Resource::SuggestedBids => suggested_bids::suggested_bids(payload, tracked),
+        Resource::ItemSearch => normalize::item_search(payload, guard),
+        Resource::ItemDetails => items::item_details(payload, guard),
+        Resource::CategorySuggestions => categories::category_suggestions(payload, guard),
+        Resource::ItemSales => sales::item_sales(payload, guard),
+        Resource::SuggestedBids => suggested_bids::suggested_bids(payload, tracked, guard),
         resource => Err(ReadError::NoReader { marketplace: payload.site.marketplace, resource }),
     }
 }

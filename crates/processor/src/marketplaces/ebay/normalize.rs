@@ -6,6 +6,7 @@ use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{ConvertedAmount, ItemSummary, SearchPagedCollection, Seller};
 use crate::entries::{Asked, Entries, Observations, query_parameter};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Price, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -15,15 +16,15 @@ const MAX_FEEDBACK_SCORE: u64 = 1_000_000_000;
 /// Reads a page of `item_summary/search`.
 ///
 /// `total` is eBay's own indicator of the number of listings.
-pub(super) fn item_search(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn item_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: SearchPagedCollection = rows::frame(&payload.body)?;
+    let page: SearchPagedCollection = guard.frame(&payload.body, "itemSummaries")?;
     let result_count = rows::count(page.total, "/total")?;
     let is_first_page = page.offset == 0;
     if is_first_page && page.item_summaries.is_none() && page.total > 0 {
         return Err(Problem::at("/itemSummaries", format!("absent, although total is {}", page.total)).into());
     }
-    let entries = Entries::read(page.item_summaries.as_deref().unwrap_or_default(), "/itemSummaries", listing);
+    let entries = Entries::read(guard, page.item_summaries.as_deref().unwrap_or_default(), "/itemSummaries", listing);
 
     let mut observations = Observations::of(asked, payload);
     if is_first_page {

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::guard::Row;
+
 /// `SearchPagedCollection`; without results it has no `itemSummaries`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +34,15 @@ pub(super) struct ItemSummary {
     pub(super) item_web_url: Option<String>,
     pub(super) item_origin_date: Option<String>,
     pub(super) item_creation_date: Option<String>,
+}
+
+/// Fields of items whose absence says something: that it is no auction, that nobody bid, that nobody paid for the position,
+/// that another price or time counts.
+const TELLING_OF_ITEMS: &[&str] =
+    &["/buyingOptions", "/bidCount", "/priorityListing", "/currentBidPrice", "/itemOriginDate"];
+
+impl Row<'_> for ItemSummary {
+    const TELLING: &'static [&'static str] = TELLING_OF_ITEMS;
 }
 
 /// `Seller`.
@@ -78,6 +89,10 @@ pub(super) struct Item {
     pub(super) primary_product_review_rating: Option<ReviewRating>,
 }
 
+impl Row<'_> for Item {
+    const TELLING: &'static [&'static str] = TELLING_OF_ITEMS;
+}
+
 /// `EstimatedAvailability`: the same item by each way of delivery.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,6 +122,8 @@ pub(super) struct CategorySuggestion {
     pub(super) category: Category,
 }
 
+impl Row<'_> for CategorySuggestion {}
+
 /// `Category`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,6 +151,8 @@ pub(super) struct ItemSales {
     pub(super) last_sold_price: Option<ConvertedAmount>,
 }
 
+impl Row<'_> for ItemSales {}
+
 /// `TargetedBidsPagedCollection`; where nothing is suggested it may have no `suggestedBids`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -149,6 +168,11 @@ pub(super) struct SuggestedBid {
     pub(super) keyword_text: String,
     pub(super) match_type: Option<String>,
     pub(super) proposed_bid: Option<ProposedBid>,
+}
+
+impl Row<'_> for SuggestedBid {
+    // Without a match type a bid is taken for one of exact match, without a bid none is suggested.
+    const TELLING: &'static [&'static str] = &["/matchType", "/proposedBid"];
 }
 
 /// `ProposedBid`.

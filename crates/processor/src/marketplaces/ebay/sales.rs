@@ -6,6 +6,7 @@ use digitallz_common::raw_payload::RawPayload;
 use super::normalize::price;
 use super::payload::{ItemSales, SalesHistoryPagedCollection};
 use crate::entries::{Asked, Entries, Observations};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -13,15 +14,15 @@ use crate::rows;
 ///
 /// The observations are about the first page, that is about the listings eBay names first; `total` is eBay's own
 /// indicator of the number of all. The listings themselves are over as a rule, so they are not stored.
-pub(super) fn item_sales(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn item_sales(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: SalesHistoryPagedCollection = rows::frame(&payload.body)?;
+    let page: SalesHistoryPagedCollection = guard.frame(&payload.body, "itemSales")?;
     let sold_listing_count = rows::count(page.total, "/total")?;
     let is_first_page = page.offset.unwrap_or(0) == 0;
     if is_first_page && page.item_sales.is_none() && page.total > 0 {
         return Err(Problem::at("/itemSales", format!("absent, although total is {}", page.total)).into());
     }
-    let entries = Entries::read(page.item_sales.as_deref().unwrap_or_default(), "/itemSales", sold);
+    let entries = Entries::read(guard, page.item_sales.as_deref().unwrap_or_default(), "/itemSales", sold);
 
     let mut observations = Observations::of(asked, payload);
     observations.about(Period::Trailing90Days(payload.fetched_at));

@@ -170,7 +170,7 @@ fn bids_are_read_by_the_text_of_the_keyword() {
     let payload = testing::payload_of_many(Marketplace::Ebay, Resource::SuggestedBids, &body);
     let asked = json!({"keywords": [{"keywordText": "blue mug", "matchType": "EXACT"}, {"keywordText": "old mug"}]});
     let keywords = tracked(&["blue mug", "red mug", "dear mug", "old mug"]).asked_in(Some(asked.to_string()));
-    let reading = crate::marketplaces::read(&payload, &keywords).expect("a reading");
+    let reading = testing::read_for(&payload, &keywords).expect("a reading");
     assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(0.41)));
     assert_eq!(value(&reading, 1, Metric::CpcSuggestedLow), Some((0.2, "USD".to_owned())));
     let unread = Some(Observed::Unavailable("the row of the keyword could not be read"));

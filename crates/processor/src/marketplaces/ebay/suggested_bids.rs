@@ -4,15 +4,20 @@ use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{ProposedBid, SuggestedBid, TargetedBidRequest, TargetedBidsPagedCollection};
 use crate::bids::{Bid, Bids};
+use crate::guard::Guard;
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
 use crate::rows;
 
 /// Reads an answer of `suggestBids`. Of the match types, EXACT is read, because it alone is about the search term itself.
-pub(super) fn suggested_bids(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, ReadError> {
-    let answer: TargetedBidsPagedCollection = rows::frame(&payload.body)?;
+pub(super) fn suggested_bids(
+    payload: &RawPayload,
+    tracked: &TrackedKeywords,
+    guard: &mut Guard<'_>,
+) -> Result<Reading, ReadError> {
+    let answer: TargetedBidsPagedCollection = guard.frame(&payload.body, "suggestedBids")?;
     let mut bids = Bids::new(tracked);
-    for (index, raw_row) in answer.suggested_bids.iter().flatten().enumerate() {
-        bids.take_up(raw_row, &format!("/suggestedBids/{index}"), |row: SuggestedBid| {
+    for raw_row in answer.suggested_bids.iter().flatten() {
+        bids.take_up(guard, raw_row, "/suggestedBids", |row: SuggestedBid| {
             if row.match_type.as_deref().is_some_and(|match_type| match_type != "EXACT") {
                 return Ok(None);
             }

@@ -10,6 +10,7 @@
 use digitallz_common::marketplace::Resource;
 use digitallz_common::raw_payload::RawPayload;
 
+use crate::guard::Guard;
 use crate::reading::{ReadError, Reading};
 
 mod normalize;
@@ -18,12 +19,12 @@ mod reviews;
 mod shop;
 
 /// Reads an answer of Etsy.
-pub(super) fn read(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn read(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     match payload.resource {
-        Resource::ListingSearch => normalize::listing_search(payload),
-        Resource::ListingBatch => normalize::listing_batch(payload),
-        Resource::Shop => shop::shop(payload),
-        Resource::ListingReviews => reviews::listing_reviews(payload),
+        Resource::ListingSearch => normalize::listing_search(payload, guard),
+        Resource::ListingBatch => normalize::listing_batch(payload, guard),
+        Resource::Shop => shop::shop(payload, guard),
+        Resource::ListingReviews => reviews::listing_reviews(payload, guard),
         resource => Err(ReadError::NoReader { marketplace: payload.site.marketplace, resource }),
     }
 }

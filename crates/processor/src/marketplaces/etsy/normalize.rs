@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::payload::{Money, ShopListing, ShopListings};
 use crate::entries::{Asked, Entries, Observations, numeric_parameter};
+use crate::guard::Guard;
 use crate::reading::{ListingReading, Price, Problem, ReadError, Reading};
 use crate::rows;
 
@@ -18,11 +19,11 @@ const MAX_TIMESTAMP: i64 = 4_102_444_800;
 /// Reads a page of `findAllListingsActive`.
 ///
 /// Shops are known by number only. `price` is the least over a listing's variations.
-pub(super) fn listing_search(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn listing_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: ShopListings = rows::frame(&payload.body)?;
+    let page: ShopListings = guard.frame(&payload.body, "results")?;
     let result_count = rows::count(page.count, "/count")?;
-    let entries = read_listings(&page, payload.fetched_at);
+    let entries = read_listings(guard, &page, payload.fetched_at);
 
     // The answer does not say where it stands: the request does.
     let offset = numeric_parameter(&payload.request_url, "offset", 0)?;
@@ -40,10 +41,10 @@ pub(super) fn listing_search(payload: &RawPayload) -> Result<Reading, ReadError>
 }
 
 /// Reads the listings of one search again, now with their views. They come in no order that means anything.
-pub(super) fn listing_batch(payload: &RawPayload) -> Result<Reading, ReadError> {
+pub(super) fn listing_batch(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     let asked = Asked::of(payload)?;
-    let page: ShopListings = rows::frame(&payload.body)?;
-    let entries = read_listings(&page, payload.fetched_at);
+    let page: ShopListings = guard.frame(&payload.body, "results")?;
+    let entries = read_listings(guard, &page, payload.fetched_at);
 
     let mut observations = Observations::of(asked, payload);
     let is_of_first_page = payload.page_number <= 1;
@@ -54,8 +55,8 @@ pub(super) fn listing_batch(payload: &RawPayload) -> Result<Reading, ReadError> 
     Ok(entries.into_reading(observations.into_list()))
 }
 
-fn read_listings(page: &ShopListings<'_>, fetched_at: DateTime<Utc>) -> Entries {
-    Entries::read(&page.results, "/results", |listing| normalize(listing, fetched_at))
+fn read_listings(guard: &mut Guard<'_>, page: &ShopListings<'_>, fetched_at: DateTime<Utc>) -> Entries {
+    Entries::read(guard, &page.results, "/results", |listing| normalize(listing, fetched_at))
 }
 
 fn normalize(listing: ShopListing, fetched_at: DateTime<Utc>) -> Result<ListingReading, Problem> {

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::guard::Row;
+
 /// `ShopListings`, `ShopListingsWithAssociations`.
 #[derive(Deserialize)]
 pub(super) struct ShopListings<'a> {
@@ -26,6 +28,12 @@ pub(super) struct ShopListing {
     pub(super) views: Option<u64>,
 }
 
+impl Row<'_> for ShopListing {
+    // Without one of these times another would take its place, and without all of them a zero of views would be believed.
+    const TELLING: &'static [&'static str] =
+        &["/original_creation_timestamp", "/creation_timestamp", "/created_timestamp"];
+}
+
 /// `Money`: the value is `amount / divisor`.
 #[derive(Deserialize)]
 pub(super) struct Money {
@@ -45,6 +53,8 @@ pub(super) struct Shop {
     pub(super) num_favorers: Option<u64>,
 }
 
+impl Row<'_> for Shop {}
+
 /// `ListingReviews`.
 #[derive(Deserialize)]
 pub(super) struct ListingReviews<'a> {
@@ -60,4 +70,8 @@ pub(super) struct ListingReview {
     pub(super) rating: Option<u64>,
     pub(super) create_timestamp: Option<i64>,
     pub(super) created_timestamp: Option<i64>,
+}
+
+impl Row<'_> for ListingReview {
+    const IS_PERSONAL: bool = true;
 }

@@ -9,7 +9,8 @@ use digitallz_common::raw_payload::RawPayload;
 use super::normalize::moment;
 use super::payload::{ListingReview, ListingReviews};
 use crate::entries::{numeric_parameter, query_parameter};
-use crate::reading::{ListingReading, Problem, QuarantinedRow, ReadError, Reading};
+use crate::guard::Guard;
+use crate::reading::{Extent, ListingReading, Problem, QuarantinedRow, ReadError, Reading};
 use crate::rows;
 
 /// How far back a review is recent.
@@ -19,19 +20,24 @@ const RECENT_DAYS: i64 = 28;
 ///
 /// The listing is the one that was asked for. `count` is the number of all its reviews unless the question bounded when
 /// they were written. The recent ones are known only where the page reaches back far enough.
-pub(super) fn listing_reviews(payload: &RawPayload) -> Result<Reading, ReadError> {
-    let page: ListingReviews = rows::frame(&payload.body)?;
+pub(super) fn listing_reviews(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
+    let page: ListingReviews = guard.frame(&payload.body, "results")?;
     let listing_id = asked_listing(&payload.request_url)?;
     let count = rows::count(page.count, "/count")?;
     let mut reviews = Vec::new();
     let mut quarantined = Vec::new();
     for (index, raw_row) in page.results.iter().enumerate() {
-        match rows::row(raw_row).map_err(untold).and_then(|row| review(&row, listing_id)) {
+        match guard
+            .row(raw_row, "/results", index as u64)
+            .map_err(rows::untold)
+            .and_then(|row| review(&row, listing_id))
+        {
             Ok(review) => reviews.push(review),
             Err(problem) => quarantined.push(QuarantinedRow {
                 json_pointer: format!("/results/{index}"),
                 reason: problem.to_string(),
-                row_text: "(a review's text is not kept)".to_owned(),
+                row_text: rows::NOT_KEPT.to_owned(),
+                extent: Extent::Row,
             }),
         }
     }
@@ -73,11 +79,6 @@ fn asked_listing(url: &str) -> Result<u64, ReadError> {
     let number = after.split(['/', '?']).next().and_then(|number| number.parse().ok());
     let number = number.filter(|number| *number > 0 && i64::try_from(*number).is_ok());
     number.ok_or_else(|| Problem::at("", "the request names no listing").into())
-}
-
-/// Forgets what a row says and keeps where it breaks the contract.
-fn untold(problem: Problem) -> Problem {
-    Problem::at(problem.json_pointer, "not what the contract says")
 }
 
 fn review(row: &ListingReview, listing_id: u64) -> Result<Review, Problem> {

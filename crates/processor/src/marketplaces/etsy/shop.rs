@@ -3,12 +3,13 @@
 use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::Shop;
+use crate::guard::Guard;
 use crate::reading::{Problem, ReadError, Reading, SellerReading};
 use crate::rows;
 
 /// Reads an answer of `getShop`. It is about a seller, not about the keyword whose search led there.
-pub(super) fn shop(payload: &RawPayload) -> Result<Reading, ReadError> {
-    let shop: Shop = rows::frame(&payload.body)?;
+pub(super) fn shop(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
+    let shop: Shop = guard.document(&payload.body)?;
     if shop.shop_id == 0 || i64::try_from(shop.shop_id).is_err() {
         return Err(Problem::at("/shop_id", "not an identifier").into());
     }
