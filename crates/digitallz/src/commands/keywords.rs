@@ -1,5 +1,8 @@
 //! `digitallz keywords`: which keywords are followed, and the reading of keyword files.
 
+mod reread;
+
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path;
 
@@ -29,12 +32,14 @@ pub struct Entry {
     pub tags: Vec<String>,
     /// How much it matters beside others; nothing leaves it as it is, 1 for a new one.
     pub weight: Option<f64>,
+    /// The line of the file; nothing where there is no file.
+    pub line: Option<u64>,
 }
 
 impl Entry {
     /// Makes an entry without tags and weight.
     pub fn new(site: Site, keyword: Keyword, original_text: impl Into<String>) -> Entry {
-        Entry { site, keyword, original_text: original_text.into(), tags: Vec::new(), weight: None }
+        Entry { site, keyword, original_text: original_text.into(), tags: Vec::new(), weight: None, line: None }
     }
 }
 
@@ -45,11 +50,28 @@ pub struct ImportReport {
     pub read_count: usize,
     /// Keywords that were new.
     pub added_count: usize,
+    /// Lines whose keyword an earlier line has already; its original text is the one that is kept.
+    pub repeated_lines: Vec<RepeatedLine>,
     /// True when nothing was written.
     pub is_dry_run: bool,
 }
 
-/// Adds or lists keywords.
+/// A line that is the same keyword as an earlier one, perhaps written otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RepeatedLine {
+    /// The line.
+    pub line: Option<u64>,
+    /// What it says.
+    pub original_text: String,
+    /// The earlier line.
+    pub first_line: Option<u64>,
+    /// What that one says.
+    pub first_original_text: String,
+    /// The keyword that both are.
+    pub keyword_text: String,
+}
+
+/// Adds, lists or rereads keywords.
 pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending> {
     match command {
         KeywordsCommand::Import { file, marketplace, market, tag, dry_run } => {
@@ -64,6 +86,7 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
             }
             let report = import(&session.db, &entries, *dry_run, session.clock.now()).await?;
             session.close().await?;
+            warn_of_repeated_lines(&report.repeated_lines);
             if cli.json {
                 output::print_json(&json!({ "import": report }))?;
             } else {
@@ -71,10 +94,12 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                 output::print(&format!("{} keywords read, {} {verb}", report.read_count, report.added_count))?;
             }
         }
-        KeywordsCommand::List { marketplace, market, tag, limit } => {
+        KeywordsCommand::List { marketplace, market, tag, like, limit } => {
+            let like = like.as_deref().map(named_keyword).transpose()?;
             let session = Session::open(cli).await?;
-            let rows = list(&session.db, *marketplace, market.as_deref(), tag.as_deref(), *limit).await?;
+            let rows = list(&session.db, *marketplace, market.as_deref(), tag.as_deref(), like.as_ref(), *limit).await;
             session.close().await?;
+            let rows = rows?;
             output::list(
                 cli.json,
                 "keywords",
@@ -90,6 +115,7 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                 ],
             )?;
         }
+        KeywordsCommand::Reread { dry_run, by } => return reread::run(cli, *dry_run, by).await,
         KeywordsCommand::Tag(args) => change_tag(cli, args, true).await?,
         KeywordsCommand::Untag(args) => change_tag(cli, args, false).await?,
     }
@@ -156,7 +182,7 @@ pub fn parse(text: &str, marketplace: Option<Marketplace>, market: &str) -> Resu
         }
         if let Some(columns) = &columns {
             match columns.entry(&record, marketplace, market) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => entries.push(Entry { line: Some(line), ..entry }),
                 Err(problem) => problems.push(format!("line {line}: {problem}")),
             }
         }
@@ -188,7 +214,43 @@ pub async fn import(
     } else {
         tx.commit().await?;
     }
-    Ok(ImportReport { read_count: entries.len(), added_count: usize::try_from(after - before)?, is_dry_run })
+    let repeated_lines = repeated_lines(entries);
+    let read_count = entries.len() - repeated_lines.len();
+    Ok(ImportReport { read_count, added_count: usize::try_from(after - before)?, repeated_lines, is_dry_run })
+}
+
+/// Finds the lines whose keyword an earlier line has already.
+fn repeated_lines(entries: &[Entry]) -> Vec<RepeatedLine> {
+    let mut first_of_keyword = HashMap::new();
+    let mut repeated = Vec::new();
+    for entry in entries {
+        let first = *first_of_keyword.entry((&entry.site, &entry.keyword)).or_insert(entry);
+        if !std::ptr::eq(first, entry) {
+            repeated.push(RepeatedLine {
+                line: entry.line,
+                original_text: entry.original_text.clone(),
+                first_line: first.line,
+                first_original_text: first.original_text.clone(),
+                keyword_text: entry.keyword.to_string(),
+            });
+        }
+    }
+    repeated
+}
+
+fn warn_of_repeated_lines(repeated_lines: &[RepeatedLine]) {
+    const SHOWN: usize = 20;
+    for repeated in repeated_lines.iter().take(SHOWN) {
+        let RepeatedLine { line, original_text, first_line, first_original_text, keyword_text } = repeated;
+        eprintln!(
+            "note: line {}, '{original_text}', is the keyword of line {}, '{first_original_text}': {keyword_text}",
+            line.unwrap_or_default(),
+            first_line.unwrap_or_default(),
+        );
+    }
+    if let Some(more) = repeated_lines.len().checked_sub(SHOWN + 1) {
+        eprintln!("note: and {} more; --json lists all of them", output::counted(more + 1, "such line"));
+    }
 }
 
 /// Makes sure that a keyword is known, with the tags and the weight its entry names, and returns its identifier.
@@ -221,14 +283,17 @@ fn parse_tag(text: &str) -> Result<String, String> {
     Ok(tag)
 }
 
+/// Reads a keyword of the command line.
+fn named_keyword(text: &str) -> Result<Keyword, UserError> {
+    Keyword::parse(text).map_err(|error| UserError::usage(format!("keyword '{text}': {error}"), "give another keyword"))
+}
+
 /// Gives a tag to keywords, or takes it from them.
 async fn change_tag(cli: &Cli, args: &TagArgs, is_given: bool) -> anyhow::Result<()> {
     let tag = parse_tag(&args.tag).map_err(|problem| UserError::usage(problem, "choose another tag"))?;
     let mut texts = Vec::with_capacity(args.keyword.len());
     for text in &args.keyword {
-        let keyword = Keyword::parse(text)
-            .map_err(|error| UserError::usage(format!("--keyword '{text}': {error}"), "give another keyword"))?;
-        texts.push(keyword.as_str().to_owned());
+        texts.push(named_keyword(text)?.to_string());
     }
     let session = Session::open(cli).await?;
     let changed = sqlx::query!(
@@ -307,7 +372,7 @@ impl Columns {
         let tags = field(self.tags).unwrap_or_default().split(';').filter(|tag| !tag.trim().is_empty());
         let tags = tags.map(parse_tag).collect::<Result<Vec<_>, _>>()?;
         let weight = field(self.weight).map(parse_weight).transpose()?;
-        Ok(Entry { site, keyword, original_text, tags, weight })
+        Ok(Entry { tags, weight, ..Entry::new(site, keyword, original_text) })
     }
 }
 
@@ -323,10 +388,12 @@ struct KeywordRow {
     marketplace: String,
     market: String,
     keyword_text: String,
+    match_text: Option<String>,
     original_text: String,
     is_active: bool,
     weight: f64,
     tags: Vec<String>,
+    merged_into_keyword_id: Option<i64>,
 }
 
 async fn list(
@@ -334,20 +401,29 @@ async fn list(
     marketplace: Option<Marketplace>,
     market: Option<&str>,
     tag: Option<&str>,
+    like: Option<&Keyword>,
     limit: u32,
 ) -> Result<Vec<KeywordRow>, sqlx::Error> {
+    // What counts as a near-duplicate depends on the language of the market.
+    let markets = Marketplace::ALL.iter().flat_map(|marketplace| marketplace.markets()).collect::<BTreeSet<_>>();
+    let of_markets = like.map(|like| markets.into_iter().map(|market| ((*market).to_owned(), like.match_text(market))));
+    let (like_markets, like_texts): (Vec<String>, Vec<String>) = of_markets.into_iter().flatten().unzip();
     sqlx::query_as!(
         KeywordRow,
-        "select keyword_id, marketplace, market, keyword_text, original_text, is_active, weight, tags
+        "select keyword_id, marketplace, market, keyword_text, match_text, original_text, is_active, weight, tags,
+                merged_into_keyword_id
          from core.keywords
          where ($1::text is null or marketplace = $1) and ($2::text is null or market = upper($2))
            and ($4::text is null or tags @> array[$4])
+           and (cardinality($5::text[]) = 0 or (market, match_text) in (select * from unnest($5::text[], $6::text[])))
          order by marketplace, market, keyword_text
          limit $3",
         marketplace.map(Marketplace::name),
         market,
         i64::from(limit),
         tag,
+        &like_markets,
+        &like_texts,
     )
     .fetch_all(db)
     .await
@@ -385,6 +461,20 @@ mod tests {
         assert!(
             problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight")
         );
+    }
+
+    #[test]
+    fn lines_that_are_one_keyword_are_told_with_the_first_of_them() {
+        let text = "keyword,market\nWomen’s Hat,US\nlamp,US\n women&#39;s  hat,US\nWomen's Hat,DE\n";
+        let entries = parse(text, Some(Marketplace::Ebay), "US").unwrap();
+        let expected = RepeatedLine {
+            line: Some(4),
+            original_text: "women&#39;s  hat".to_owned(),
+            first_line: Some(2),
+            first_original_text: "Women’s Hat".to_owned(),
+            keyword_text: "women's hat".to_owned(),
+        };
+        assert_eq!(repeated_lines(&entries), [expected], "in another market it is another keyword");
     }
 
     #[test]
