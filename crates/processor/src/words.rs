@@ -1,8 +1,7 @@
 //! Compares texts word by word, in the match form of a market's language.
 
-use std::borrow::Cow;
-
-use digitallz_common::keyword::{Keyword, Language, MAX_LENGTH};
+use digitallz_common::keyword::Language;
+pub(crate) use digitallz_common::keyword::keyword_text;
 
 /// The words of a search term, as they are looked for in titles.
 pub(crate) struct Words {
@@ -26,21 +25,6 @@ impl Words {
     pub(crate) fn all_occur_in(&self, title: &str) -> bool {
         self.language.all_occur(&self.words, title)
     }
-}
-
-/// Returns the normal form of a search term; nothing when it is none.
-pub(crate) fn keyword_text(search_term: &str) -> Option<Cow<'_, str>> {
-    let is_spaced = !search_term.contains("  ") && !search_term.starts_with(' ') && !search_term.ends_with(' ');
-    let is_short = !search_term.is_empty() && search_term.len() <= MAX_LENGTH;
-    if is_spaced && is_short && is_plain(search_term) && !search_term.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some(Cow::Borrowed(search_term));
-    }
-    Keyword::parse(search_term).ok().map(|keyword| Cow::Owned(keyword.as_str().to_owned()))
-}
-
-/// Tells whether a text is such that its lower case is its normal form. Nearly all are, and the long way is slow.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'&' && byte != b'`')
 }
 
 #[cfg(test)]
@@ -74,12 +58,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_short_way_leads_where_the_long_way_leads(text in "[ -~]{0,40}") {
-            let long_way = Keyword::parse(&text).ok().map(|keyword| keyword.as_str().to_owned());
-            prop_assert_eq!(keyword_text(&text).map(Cow::into_owned), long_way);
-        }
-
         #[test]
         fn a_title_holds_its_own_words(title in "\\PC{0,60}", market in prop::sample::select(vec!["US", "DE", "FR", "JP"])) {
             prop_assert!(Words::of(&title, market).all_occur_in(&title));

@@ -12,7 +12,7 @@ pub struct Language {
     /// Markets in which it is searched in.
     pub markets: &'static [&'static str],
     /// What its letters are written as where the marks of Latin letters are dropped; a letter written as itself keeps them.
-    pub(super) letters: &'static [(&'static str, &'static str)],
+    pub(super) letters: &'static [(char, &'static str)],
     /// Words that shrink before an apostrophe and then say nothing, as `l` in "l'huile".
     pub(super) elisions: &'static [&'static str],
     /// Words whose plural follows no rule, and the singular.
@@ -80,7 +80,7 @@ pub(super) static LANGUAGES: [Language; 10] = [
         name: "German",
         markets: &["DE", "AT", "CH"],
         // As Germans themselves write them without a German keyboard.
-        letters: &[("ä", "ae"), ("ö", "oe"), ("ü", "ue")],
+        letters: &[('ä', "ae"), ('ö', "oe"), ('ü', "ue")],
         // The plural in -er is not among the endings: it makes the one who does from what is done (Koch, Kocher).
         irregular: &[
             ("baelle", "ball"),
@@ -123,7 +123,7 @@ pub(super) static LANGUAGES: [Language; 10] = [
     Language {
         name: "Spanish",
         markets: &["ES", "MX"],
-        letters: &[("ñ", "ñ")],
+        letters: &[('ñ', "ñ")],
         // Luces is the plural of luz, dulces of dulce; flores of flor, coches of coche: the singulars lose the same.
         endings: &[("ces", "z", 2), ("ce", "z", 2), ("es", "", 3), ("e", "", 3), ("s", "", 3)],
         ..PLAIN
@@ -177,7 +177,7 @@ pub(super) static LANGUAGES: [Language; 10] = [
         ..PLAIN
     },
     // Endings of Swedish plurals end singulars too (dator, doktor), and those of Polish follow case and gender.
-    Language { name: "Swedish", markets: &["SE"], letters: &[("å", "å"), ("ä", "ä"), ("ö", "ö")], ..PLAIN },
+    Language { name: "Swedish", markets: &["SE"], letters: &[('å', "å"), ('ä', "ä"), ('ö', "ö")], ..PLAIN },
     Language { name: "Polish", markets: &["PL"], ..PLAIN },
     // Katakana becomes hiragana; voicing marks stay, they make other letters.
     Language { name: "Japanese", markets: &["JP"], is_spaced: false, ..PLAIN },

@@ -3,6 +3,8 @@
 //! Words come apart at white space, hyphens, commas and their like and at emoji; punctuation around them, apostrophes and
 //! possessives go; accents, elided words and plurals are folded as the language allows.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 
@@ -13,23 +15,28 @@ use super::normal_form::normal_form;
 impl Language {
     /// Returns the words of a text of any length, in their match forms.
     pub fn words(&self, text: &str) -> Vec<String> {
-        self.words_of(&normal_form(text))
+        let folded = self.folded(normal_form(text));
+        self.words_of(&folded).map(Cow::into_owned).collect()
     }
 
     /// Tells whether every one of some words occurs among those of a title, in any order.
     pub fn all_occur(&self, words: &[String], title: &str) -> bool {
-        let title_words = self.words(title);
+        let folded = self.folded(normal_form(title));
+        let title_words: Vec<Cow<'_, str>> = self.words_of(&folded).collect();
         if self.is_spaced {
-            return words.iter().all(|word| title_words.contains(word));
+            return words.iter().all(|word| title_words.iter().any(|title_word| title_word == word));
         }
         let title = title_words.join(" ");
         words.iter().all(|word| title.contains(word.as_str()))
     }
 
-    fn words_of(&self, normal: &str) -> Vec<String> {
-        let folded = if normal.is_ascii() { normal.to_owned() } else { self.fold_letters(normal) };
+    fn folded(&self, normal: String) -> String {
+        if normal.is_ascii() { normal } else { self.fold_letters(&normal) }
+    }
+
+    fn words_of<'a>(&'a self, folded: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
         let pieces = folded.split(is_between_words).flat_map(split_off_emoji);
-        pieces.map(|piece| self.word(piece)).filter(|word| !word.is_empty()).collect()
+        pieces.map(|piece| self.word(piece)).filter(|word| !word.is_empty())
     }
 
     /// Folds marks and letters, and drops what only says how an emoji is to be drawn.
@@ -37,9 +44,7 @@ impl Language {
         let mut folded = String::with_capacity(normal.len());
         let mut takes_marks = false;
         for character in normal.chars().filter(|character| !is_presentation(*character)) {
-            let mut buffer = [0; 4];
-            let letter: &str = character.encode_utf8(&mut buffer);
-            if let Some((_, written)) = self.letters.iter().find(|(own, _)| *own == letter) {
+            if let Some((_, written)) = self.letters.iter().find(|(letter, _)| *letter == character) {
                 folded.push_str(written);
                 takes_marks = true;
                 continue;
@@ -69,36 +74,35 @@ impl Language {
     }
 
     /// Returns the match form of one word.
-    fn word(&self, piece: &str) -> String {
+    fn word<'a>(&self, piece: &'a str) -> Cow<'a, str> {
         let bare = piece.trim_matches(is_around_words);
-        let bare = match bare.split_once('\'') {
-            Some((elided, rest)) if self.elisions.contains(&elided) => rest,
-            _ => bare.strip_suffix("'s").unwrap_or(bare),
-        };
-        let word = bare.replace('\'', "");
-        let singular = self.irregular.iter().find(|(plural, _)| *plural == word);
-        self.without_ending(singular.map_or(word.as_str(), |(_, singular)| *singular))
+        let Some((elided, rest)) = bare.split_once('\'') else { return self.singular(bare) };
+        let bare = if self.elisions.contains(&elided) { rest } else { bare.strip_suffix("'s").unwrap_or(bare) };
+        Cow::Owned(self.singular(&bare.replace('\'', "")).into_owned())
     }
 
     /// Takes off the ending of a plural; words with digits are names and sizes, and have none.
-    fn without_ending(&self, word: &str) -> String {
+    fn singular<'a>(&self, word: &'a str) -> Cow<'a, str> {
+        let irregular = self.irregular.iter().find(|(plural, _)| *plural == word);
+        let word = irregular.map_or(word, |(_, singular)| singular);
         if !word.chars().all(char::is_alphabetic) {
-            return word.to_owned();
+            return Cow::Borrowed(word);
         }
         for (ending, instead, letters_before_min) in self.endings {
             if let Some(stem) = word.strip_suffix(ending)
                 && stem.chars().count() >= *letters_before_min
             {
-                return format!("{stem}{instead}");
+                return if instead.is_empty() { Cow::Borrowed(stem) } else { Cow::Owned(format!("{stem}{instead}")) };
             }
         }
-        word.to_owned()
+        Cow::Borrowed(word)
     }
 }
 
 /// Returns the match form of a normal form; where it has no words, the normal form itself.
 pub(super) fn match_text(normal: &str, language: &Language) -> String {
-    let words = language.words_of(normal);
+    let folded = language.folded(normal.to_owned());
+    let words: Vec<Cow<'_, str>> = language.words_of(&folded).collect();
     if words.is_empty() { normal.to_owned() } else { words.join(" ") }
 }
 

@@ -14,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 
 pub use language::Language;
@@ -83,6 +84,16 @@ impl Keyword {
     pub fn match_text(&self, market: &str) -> String {
         match_form::match_text(&self.0, Language::of(market))
     }
+}
+
+/// Returns the normal form of a search term, or nothing when it is none: what [`Keyword::parse`] says, without a copy where
+/// the term is in its normal form already, as nearly all of a report are.
+pub fn keyword_text(search_term: &str) -> Option<Cow<'_, str>> {
+    let is_short = !search_term.is_empty() && search_term.len() <= MAX_LENGTH;
+    if is_short && normal_form::is_plainly_normal(search_term) {
+        return Some(Cow::Borrowed(search_term));
+    }
+    Keyword::parse(search_term).ok().map(|keyword| Cow::Owned(keyword.0))
 }
 
 impl fmt::Display for Keyword {

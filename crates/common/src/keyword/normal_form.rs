@@ -23,9 +23,15 @@ pub(super) fn normal_form(text: &str) -> String {
     collapse(&seen.to_lowercase().nfkc().collect::<String>())
 }
 
+/// Tells at a glance whether a text is its own normal form; some that are take the long way all the same.
+pub(super) fn is_plainly_normal(text: &str) -> bool {
+    let is_spaced = !text.contains("  ") && !text.starts_with(' ') && !text.ends_with(' ');
+    is_spaced && is_plain(text) && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+}
+
 /// Tells whether the lower case of a text, with white space collapsed, is its normal form. Nearly all texts are such,
 /// and the long way is slow.
-pub(super) fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'&' && byte != b'`')
 }
 

@@ -90,6 +90,11 @@ fn every_single_character_is_read_once_and_for_all() {
     for character in ('\u{1}'..'\u{32000}').chain('\u{e0000}'..'\u{e0200}') {
         let once = read(&format!("{character}a{character}1{character}z🔥{character}🔥")).expect("a keyword");
         assert_eq!(read(&once), Ok(once.clone()), "U+{:04X}", character as u32);
+        let decomposed: String = std::iter::once(character).nfd().collect();
+        if decomposed.chars().ne([character]) {
+            let written_apart = format!("{decomposed}a{decomposed}1{decomposed}z🔥{decomposed}🔥");
+            assert_eq!(read(&written_apart), Ok(once), "U+{:04X}", character as u32);
+        }
     }
 }
 
@@ -214,6 +219,11 @@ proptest! {
             prop_assert!(!keyword.contains("  ") && !keyword.starts_with(' ') && !keyword.ends_with(' '));
             prop_assert!(!keyword.chars().any(|character| character.is_ascii_uppercase()));
         }
+    }
+
+    #[test]
+    fn the_short_way_leads_where_the_long_way_leads(text in prop_oneof![any_text(), "[ -~]{0,40}"]) {
+        prop_assert_eq!(keyword_text(&text).map(Cow::into_owned), read(&text).ok());
     }
 
     #[test]

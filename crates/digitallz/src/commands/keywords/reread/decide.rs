@@ -204,7 +204,7 @@ mod tests {
     fn what_is_no_keyword_says_why_and_only_once() {
         let unreadable = stored(1, 1, "\u{2060}", "\u{2060}");
         let reason = "the search term is empty".to_owned();
-        assert_eq!(fates(&[unreadable.clone()]), [[(1, Fate::Unreadable { reason: reason.clone() })]]);
+        assert_eq!(fates(std::slice::from_ref(&unreadable)), [[(1, Fate::Unreadable { reason: reason.clone() })]]);
         let known = Stored { unreadable_reason: Some(reason), ..unreadable };
         assert_eq!(fates(&[known]), [[(1, Fate::Unchanged)]]);
     }
