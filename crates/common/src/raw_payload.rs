@@ -205,10 +205,10 @@ pub async fn open(
 ) -> Result<(RawPayload, Option<Chunks>), RawPayloadError> {
     let row = sqlx::query!(
         r#"select payloads.marketplace, payloads.market, payloads.resource, payloads.keyword_id,
-                  case when named.unreadable_reason is null then named.keyword_text end as "keyword_text?", payloads.crawl_run_id, payloads.page_number,
-                  payloads.request_url, payloads.status_code, payloads.body, payloads.body_encoding,
-                  payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at, payloads.purged_at,
-                  payloads.chunk_count
+                  case when named.unreadable_reason is null then named.keyword_text end as "keyword_text?",
+                  payloads.crawl_run_id, payloads.page_number, payloads.request_url, payloads.status_code, payloads.body,
+                  payloads.body_encoding, payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at,
+                  payloads.purged_at, payloads.chunk_count
            from raw.payloads payloads
            left join core.keywords keywords using (keyword_id)
            left join core.keywords named

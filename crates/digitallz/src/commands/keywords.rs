@@ -1,8 +1,9 @@
 //! `digitallz keywords`: which keywords are followed, and the reading of keyword files.
 
+mod repeated;
 mod reread;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+pub use self::repeated::RepeatedLine;
 use crate::cli::{Cli, KeywordsCommand, TagArgs};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
@@ -56,21 +58,6 @@ pub struct ImportReport {
     pub is_dry_run: bool,
 }
 
-/// A line that is the same keyword as an earlier one, perhaps written otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct RepeatedLine {
-    /// The line.
-    pub line: Option<u64>,
-    /// What it says.
-    pub original_text: String,
-    /// The earlier line.
-    pub first_line: Option<u64>,
-    /// What that one says.
-    pub first_original_text: String,
-    /// The keyword that both are.
-    pub keyword_text: String,
-}
-
 /// Adds, lists or rereads keywords.
 pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending> {
     match command {
@@ -86,7 +73,7 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
             }
             let report = import(&session.db, &entries, *dry_run, session.clock.now()).await?;
             session.close().await?;
-            warn_of_repeated_lines(&report.repeated_lines);
+            repeated::warn(&report.repeated_lines);
             if cli.json {
                 output::print_json(&json!({ "import": report }))?;
             } else {
@@ -214,43 +201,9 @@ pub async fn import(
     } else {
         tx.commit().await?;
     }
-    let repeated_lines = repeated_lines(entries);
+    let repeated_lines = repeated::find(entries);
     let read_count = entries.len() - repeated_lines.len();
     Ok(ImportReport { read_count, added_count: usize::try_from(after - before)?, repeated_lines, is_dry_run })
-}
-
-/// Finds the lines whose keyword an earlier line has already.
-fn repeated_lines(entries: &[Entry]) -> Vec<RepeatedLine> {
-    let mut first_of_keyword = HashMap::new();
-    let mut repeated = Vec::new();
-    for entry in entries {
-        let first = *first_of_keyword.entry((&entry.site, &entry.keyword)).or_insert(entry);
-        if !std::ptr::eq(first, entry) {
-            repeated.push(RepeatedLine {
-                line: entry.line,
-                original_text: entry.original_text.clone(),
-                first_line: first.line,
-                first_original_text: first.original_text.clone(),
-                keyword_text: entry.keyword.to_string(),
-            });
-        }
-    }
-    repeated
-}
-
-fn warn_of_repeated_lines(repeated_lines: &[RepeatedLine]) {
-    const SHOWN: usize = 20;
-    for repeated in repeated_lines.iter().take(SHOWN) {
-        let RepeatedLine { line, original_text, first_line, first_original_text, keyword_text } = repeated;
-        eprintln!(
-            "note: line {}, '{original_text}', is the keyword of line {}, '{first_original_text}': {keyword_text}",
-            line.unwrap_or_default(),
-            first_line.unwrap_or_default(),
-        );
-    }
-    if let Some(more) = repeated_lines.len().checked_sub(SHOWN + 1) {
-        eprintln!("note: and {} more; --json lists all of them", output::counted(more + 1, "such line"));
-    }
 }
 
 /// Makes sure that a keyword is known, with the tags and the weight its entry names, and returns its identifier.
@@ -461,20 +414,6 @@ mod tests {
         assert!(
             problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight")
         );
-    }
-
-    #[test]
-    fn lines_that_are_one_keyword_are_told_with_the_first_of_them() {
-        let text = "keyword,market\nWomen’s Hat,US\nlamp,US\n women&#39;s  hat,US\nWomen's Hat,DE\n";
-        let entries = parse(text, Some(Marketplace::Ebay), "US").unwrap();
-        let expected = RepeatedLine {
-            line: Some(4),
-            original_text: "women&#39;s  hat".to_owned(),
-            first_line: Some(2),
-            first_original_text: "Women’s Hat".to_owned(),
-            keyword_text: "women's hat".to_owned(),
-        };
-        assert_eq!(repeated_lines(&entries), [expected], "in another market it is another keyword");
     }
 
     #[test]
