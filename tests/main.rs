@@ -12,6 +12,7 @@ mod demo;
 mod documents;
 mod faults;
 mod harness;
+mod keywords;
 mod killed;
 mod operations;
 mod pipeline;

@@ -72,7 +72,7 @@ async fn load(ctx: &Context, request_key: &str, job: FetchPage) -> Result<Option
         Some(keyword_id) => match keyword::text(&mut connection, keyword_id).await {
             Ok(text) => Some(text),
             Err(sqlx::Error::RowNotFound) => {
-                return Err(Failure::GiveUp { cause: format!("there is no keyword {keyword_id}") });
+                return Err(Failure::GiveUp { cause: format!("there is no keyword {keyword_id} to ask for") });
             }
             Err(error) => return Err(error.into()),
         },

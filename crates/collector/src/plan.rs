@@ -202,6 +202,8 @@ async fn lock_run(connection: &mut PgConnection, crawl_run_id: Uuid) -> Result<O
 }
 
 /// Returns the chosen keywords of the market; when none are chosen, the active ones, of the tags if there are any.
+///
+/// For a keyword that was merged since it was chosen stands the one that it is.
 async fn keywords_of_run(
     connection: &mut PgConnection,
     site: &Site,
@@ -212,7 +214,8 @@ async fn keywords_of_run(
         "select keyword_id from core.keywords
          where marketplace = $1 and market = $2
            and case when $3::bigint[] is null then is_active and ($4::text[] is null or tags && $4)
-                    else keyword_id = any($3) end
+                    else keyword_id in (select coalesce(chosen.merged_into_keyword_id, chosen.keyword_id)
+                                        from core.keywords chosen where chosen.keyword_id = any($3)) end
          order by keyword_id",
         site.marketplace.name(),
         site.market,

@@ -213,12 +213,14 @@ pub async fn open(
 ) -> Result<(RawPayload, Option<Chunks>), RawPayloadError> {
     let row = sqlx::query!(
         r#"select payloads.marketplace, payloads.market, payloads.resource, payloads.keyword_id,
-                  keywords.keyword_text as "keyword_text?", payloads.crawl_run_id, payloads.page_number,
-                  payloads.request_url, payloads.status_code, payloads.body_encoding, payloads.body_size_bytes,
-                  payloads.content_sha256, payloads.fetched_at, payloads.purged_at, payloads.chunk_count,
-                  chunks.bytes as "single?"
+                  case when named.unreadable_reason is null then named.keyword_text end as "keyword_text?",
+                  payloads.crawl_run_id, payloads.page_number, payloads.request_url, payloads.status_code,
+                  payloads.body_encoding, payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at,
+                  payloads.purged_at, payloads.chunk_count, chunks.bytes as "single?"
            from raw.payloads payloads
            left join core.keywords keywords using (keyword_id)
+           left join core.keywords named
+               on named.keyword_id = coalesce(keywords.merged_into_keyword_id, keywords.keyword_id)
            left join raw.payload_chunks chunks
                on payloads.chunk_count = 1 and payloads.body_size_bytes <= $2
               and chunks.raw_payload_id = payloads.raw_payload_id and chunks.chunk_number = 1

@@ -218,9 +218,22 @@ pub enum KeywordsCommand {
         /// Only keywords with this tag.
         #[arg(long)]
         tag: Option<String>,
+        /// Only keywords that differ from this one in accents, plural and punctuation at most.
+        #[arg(long, value_name = "KEYWORD")]
+        like: Option<String>,
         /// At most so many.
         #[arg(long, default_value_t = 1000)]
         limit: u32,
+    },
+    /// Read the original texts of keywords anew where this program reads them otherwise than the one that stored them, and
+    /// say what changes, merges, or is no keyword any more.
+    Reread {
+        /// Say what would become of them.
+        #[arg(long)]
+        dry_run: bool,
+        /// Who does it.
+        #[arg(long, value_name = "NAME", default_value = "operator")]
+        by: String,
     },
     /// Give a tag to keywords.
     Tag(TagArgs),

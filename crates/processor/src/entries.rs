@@ -24,13 +24,17 @@ const MAX_POSITION: u64 = 100_000;
 pub(crate) struct Asked<'a> {
     pub(crate) keyword_id: i64,
     pub(crate) keyword_text: &'a str,
+    /// The market it was asked for in.
+    pub(crate) market: &'a str,
 }
 
 impl<'a> Asked<'a> {
     /// Finds the keyword of a payload.
     pub(crate) fn of(payload: &'a RawPayload) -> Result<Asked<'a>, ReadError> {
         match (payload.keyword_id, &payload.keyword_text) {
-            (Some(keyword_id), Some(keyword_text)) => Ok(Asked { keyword_id, keyword_text }),
+            (Some(keyword_id), Some(keyword_text)) => {
+                Ok(Asked { keyword_id, keyword_text, market: &payload.site.market })
+            }
             _ => Err(ReadError::NoKeyword),
         }
     }
@@ -152,8 +156,8 @@ impl Entries {
     }
 
     /// Returns the share of the titled entries whose title holds every word of the search term.
-    pub(crate) fn title_match_share(&self, keyword_text: &str) -> Observed {
-        let words = Words::of(keyword_text);
+    pub(crate) fn title_match_share(&self, asked: Asked<'_>) -> Observed {
+        let words = Words::of(asked.keyword_text, asked.market);
         if words.is_empty() {
             return Observed::Unavailable("the search term has no words");
         }

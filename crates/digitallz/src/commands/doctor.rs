@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use digitallz_collector::Context;
 use digitallz_collector::grants::{self, Grant, Standing};
+use digitallz_common::keyword::NORMALIZATION_VERSION;
 use digitallz_common::marketplace::Resource;
 use digitallz_common::queue;
 use digitallz_processor::{drift, purge};
@@ -67,10 +68,13 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
     findings.extend(look_at_purge(session).await?);
     let counts = sqlx::query!(
         r#"select (select count(*) from core.keywords where is_active) as "keyword_count!",
+                  (select count(*) from core.keywords
+                   where normalization_version < $1 and merged_into_keyword_id is null) as "older_reading_count!",
                   (select count(*) from ops.dead_letters where resolution is null) as "dead_letter_count!",
                   (select count(*) from ops.jobs where state = 'ready' and run_at < now() - interval '5 minutes') as "late_job_count!",
                   (select count(*) from raw.payload_readings where outcome = 'quarantined' and discarded_at is null) as "quarantined_count!",
-                  (select count(*) from ml.model_versions where state = 'champion') as "champion_count!""#
+                  (select count(*) from ml.model_versions where state = 'champion') as "champion_count!""#,
+        NORMALIZATION_VERSION,
     )
     .fetch_one(db)
     .await?;
@@ -78,6 +82,13 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         0 => wrong("keywords", "none are followed", "add some with `digitallz keywords import FILE`"),
         count => well("keywords", format!("{count} are followed")),
     });
+    if counts.older_reading_count > 0 {
+        findings.push(wrong(
+            "keywords",
+            format!("{} are of an older reading, so answers may miss them", counts.older_reading_count),
+            "see `digitallz keywords reread --dry-run`, then run it without",
+        ));
+    }
     findings.push(match queue::live_worker_count(db).await? {
         0 => wrong("workers", "none is running", "start `digitallz run`"),
         count => well("workers", format!("{count} are running")),

@@ -1,5 +1,9 @@
 //! `digitallz keywords`: which keywords are followed, and the reading of keyword files.
 
+mod repeated;
+mod reread;
+
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 
+pub use self::repeated::RepeatedLine;
 use crate::cli::{Cli, KeywordsCommand, TagArgs};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
@@ -29,12 +34,14 @@ pub struct Entry {
     pub tags: Vec<String>,
     /// How much it matters beside others; nothing leaves it as it is, 1 for a new one.
     pub weight: Option<f64>,
+    /// The line of the file; nothing where there is no file.
+    pub line: Option<u64>,
 }
 
 impl Entry {
     /// Makes an entry without tags and weight.
     pub fn new(site: Site, keyword: Keyword, original_text: impl Into<String>) -> Entry {
-        Entry { site, keyword, original_text: original_text.into(), tags: Vec::new(), weight: None }
+        Entry { site, keyword, original_text: original_text.into(), tags: Vec::new(), weight: None, line: None }
     }
 }
 
@@ -45,11 +52,13 @@ pub struct ImportReport {
     pub read_count: usize,
     /// Keywords that were new.
     pub added_count: usize,
+    /// Lines whose keyword an earlier line has already; its original text is the one that is kept.
+    pub repeated_lines: Vec<RepeatedLine>,
     /// True when nothing was written.
     pub is_dry_run: bool,
 }
 
-/// Adds or lists keywords.
+/// Adds, lists or rereads keywords.
 pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending> {
     match command {
         KeywordsCommand::Import { file, marketplace, market, tag, dry_run } => {
@@ -64,6 +73,7 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
             }
             let report = import(&session.db, &entries, *dry_run, session.clock.now()).await?;
             session.close().await?;
+            repeated::warn(&report.repeated_lines);
             if cli.json {
                 output::print_json(&json!({ "import": report }))?;
             } else {
@@ -71,10 +81,12 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                 output::print(&format!("{} keywords read, {} {verb}", report.read_count, report.added_count))?;
             }
         }
-        KeywordsCommand::List { marketplace, market, tag, limit } => {
+        KeywordsCommand::List { marketplace, market, tag, like, limit } => {
+            let like = like.as_deref().map(named_keyword).transpose()?;
             let session = Session::open(cli).await?;
-            let rows = list(&session.db, *marketplace, market.as_deref(), tag.as_deref(), *limit).await?;
+            let rows = list(&session.db, *marketplace, market.as_deref(), tag.as_deref(), like.as_ref(), *limit).await;
             session.close().await?;
+            let rows = rows?;
             output::list(
                 cli.json,
                 "keywords",
@@ -90,6 +102,7 @@ pub async fn run(cli: &Cli, command: &KeywordsCommand) -> anyhow::Result<Ending>
                 ],
             )?;
         }
+        KeywordsCommand::Reread { dry_run, by } => return reread::run(cli, *dry_run, by).await,
         KeywordsCommand::Tag(args) => change_tag(cli, args, true).await?,
         KeywordsCommand::Untag(args) => change_tag(cli, args, false).await?,
     }
@@ -156,7 +169,7 @@ pub fn parse(text: &str, marketplace: Option<Marketplace>, market: &str) -> Resu
         }
         if let Some(columns) = &columns {
             match columns.entry(&record, marketplace, market) {
-                Ok(entry) => entries.push(entry),
+                Ok(entry) => entries.push(Entry { line: Some(line), ..entry }),
                 Err(problem) => problems.push(format!("line {line}: {problem}")),
             }
         }
@@ -188,7 +201,9 @@ pub async fn import(
     } else {
         tx.commit().await?;
     }
-    Ok(ImportReport { read_count: entries.len(), added_count: usize::try_from(after - before)?, is_dry_run })
+    let repeated_lines = repeated::find(entries);
+    let read_count = entries.len() - repeated_lines.len();
+    Ok(ImportReport { read_count, added_count: usize::try_from(after - before)?, repeated_lines, is_dry_run })
 }
 
 /// Makes sure that a keyword is known, with the tags and the weight its entry names, and returns its identifier.
@@ -221,14 +236,17 @@ fn parse_tag(text: &str) -> Result<String, String> {
     Ok(tag)
 }
 
+/// Reads a keyword of the command line.
+fn named_keyword(text: &str) -> Result<Keyword, UserError> {
+    Keyword::parse(text).map_err(|error| UserError::usage(format!("keyword '{text}': {error}"), "give another keyword"))
+}
+
 /// Gives a tag to keywords, or takes it from them.
 async fn change_tag(cli: &Cli, args: &TagArgs, is_given: bool) -> anyhow::Result<()> {
     let tag = parse_tag(&args.tag).map_err(|problem| UserError::usage(problem, "choose another tag"))?;
     let mut texts = Vec::with_capacity(args.keyword.len());
     for text in &args.keyword {
-        let keyword = Keyword::parse(text)
-            .map_err(|error| UserError::usage(format!("--keyword '{text}': {error}"), "give another keyword"))?;
-        texts.push(keyword.as_str().to_owned());
+        texts.push(named_keyword(text)?.to_string());
     }
     let session = Session::open(cli).await?;
     let changed = sqlx::query!(
@@ -307,7 +325,7 @@ impl Columns {
         let tags = field(self.tags).unwrap_or_default().split(';').filter(|tag| !tag.trim().is_empty());
         let tags = tags.map(parse_tag).collect::<Result<Vec<_>, _>>()?;
         let weight = field(self.weight).map(parse_weight).transpose()?;
-        Ok(Entry { site, keyword, original_text, tags, weight })
+        Ok(Entry { tags, weight, ..Entry::new(site, keyword, original_text) })
     }
 }
 
@@ -323,10 +341,12 @@ struct KeywordRow {
     marketplace: String,
     market: String,
     keyword_text: String,
+    match_text: Option<String>,
     original_text: String,
     is_active: bool,
     weight: f64,
     tags: Vec<String>,
+    merged_into_keyword_id: Option<i64>,
 }
 
 async fn list(
@@ -334,20 +354,29 @@ async fn list(
     marketplace: Option<Marketplace>,
     market: Option<&str>,
     tag: Option<&str>,
+    like: Option<&Keyword>,
     limit: u32,
 ) -> Result<Vec<KeywordRow>, sqlx::Error> {
+    // What counts as a near-duplicate depends on the language of the market.
+    let markets = Marketplace::ALL.iter().flat_map(|marketplace| marketplace.markets()).collect::<BTreeSet<_>>();
+    let of_markets = like.map(|like| markets.into_iter().map(|market| ((*market).to_owned(), like.match_text(market))));
+    let (like_markets, like_texts): (Vec<String>, Vec<String>) = of_markets.into_iter().flatten().unzip();
     sqlx::query_as!(
         KeywordRow,
-        "select keyword_id, marketplace, market, keyword_text, original_text, is_active, weight, tags
+        "select keyword_id, marketplace, market, keyword_text, match_text, original_text, is_active, weight, tags,
+                merged_into_keyword_id
          from core.keywords
          where ($1::text is null or marketplace = $1) and ($2::text is null or market = upper($2))
            and ($4::text is null or tags @> array[$4])
+           and (cardinality($5::text[]) = 0 or (market, match_text) in (select * from unnest($5::text[], $6::text[])))
          order by marketplace, market, keyword_text
          limit $3",
         marketplace.map(Marketplace::name),
         market,
         i64::from(limit),
         tag,
+        &like_markets,
+        &like_texts,
     )
     .fetch_all(db)
     .await

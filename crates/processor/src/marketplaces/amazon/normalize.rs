@@ -30,7 +30,7 @@ pub(super) fn catalog_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Res
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.brand.as_deref()));
         let sales_rank_median = entries.median(|listing| listing.sales_rank, "no entry has a sales rank");
         observations.add(Metric::SalesRankMedian, sales_rank_median);
-        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked.keyword_text));
+        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
     }
     let offset = match is_first_page {
         true => 0,

@@ -33,7 +33,7 @@ pub(super) fn item_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Result
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.seller.as_deref()));
         observations.add_money(Metric::PriceMedian, entries.price_median());
         observations.add(Metric::SellerFeedbackMedian, entries.seller_feedback_median());
-        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked.keyword_text));
+        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
         observations.add(Metric::PromotedShare, promoted_share(&entries, &payload.request_url));
         let no_auctions = no_auctions(&payload.request_url);
         observations.add(Metric::AuctionBids, entries.sum(|listing| listing.bid_count, no_auctions.clone()));

@@ -35,7 +35,7 @@ pub(super) fn listing_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Res
         observations.add_money(Metric::PriceMedian, entries.price_median());
         let favorite_median = entries.median(|listing| listing.favorite_count, "no entry tells its favourites");
         observations.add(Metric::FavoriteMedian, favorite_median);
-        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked.keyword_text));
+        observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
     }
     entries.into_search_reading(observations.into_list(), offset)
 }
