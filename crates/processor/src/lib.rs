@@ -8,6 +8,7 @@
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
+pub mod imports;
 pub mod marketplaces;
 pub mod process;
 pub mod purge;

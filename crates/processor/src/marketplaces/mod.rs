@@ -8,6 +8,7 @@ use std::io::Read;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::raw_payload::RawPayload;
 
+use crate::imports;
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
 
 mod amazon;
@@ -22,6 +23,9 @@ pub fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, 
     if !(200..300).contains(&payload.status_code) {
         return Err(ReadError::Status(payload.status_code));
     }
+    if let Some(imported) = imports::read_payload(payload, payload.body.as_slice(), tracked) {
+        return imported;
+    }
     match payload.site.marketplace {
         Marketplace::Amazon => amazon::read(payload, tracked),
         Marketplace::Etsy => etsy::read(payload),
@@ -29,8 +33,8 @@ pub fn read(payload: &RawPayload, tracked: &TrackedKeywords) -> Result<Reading, 
     }
 }
 
-/// Reads a payload whose body is not in memory but passes by. Only reports are read so; of other resources the body is
-/// taken into memory, within a bound.
+/// Reads a payload whose body is not in memory but passes by. Reports and files of users are read so; of other resources
+/// the body is taken into memory, within a bound.
 pub fn read_passing(
     payload: &RawPayload,
     body: &mut dyn Read,
@@ -38,6 +42,9 @@ pub fn read_passing(
 ) -> Result<Reading, ReadError> {
     if !(200..300).contains(&payload.status_code) {
         return Err(ReadError::Status(payload.status_code));
+    }
+    if let Some(imported) = imports::read_payload(payload, &mut *body, tracked) {
+        return imported;
     }
     if payload.resource == Resource::SearchTermsReport && payload.site.marketplace == Marketplace::Amazon {
         return amazon::read_report(body, tracked);
