@@ -11,6 +11,7 @@ mod demo;
 mod documents;
 mod faults;
 mod harness;
+mod imports;
 mod killed;
 mod operations;
 mod pipeline;

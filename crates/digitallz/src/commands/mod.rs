@@ -1,9 +1,11 @@
 //! The commands, one file each; `run` hands every command line to its own.
 
+mod calibration;
 mod config;
 pub mod crawl;
 mod database;
 mod doctor;
+mod import;
 mod ingest;
 mod jobs;
 pub mod keywords;
@@ -32,6 +34,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Runs(command) => runs::run(&cli, command).await,
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
+        Command::Import(args) => import::run(&cli, args).await,
+        Command::Calibration(command) => calibration::run(&cli, command).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor { offline } => doctor::run(&cli, *offline).await,
