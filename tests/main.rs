@@ -13,6 +13,7 @@ mod documents;
 mod faults;
 mod harness;
 mod keywords;
+mod imports;
 mod killed;
 mod operations;
 mod pipeline;

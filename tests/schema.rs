@@ -101,6 +101,22 @@ async fn a_failure_can_never_be_stored_as_a_value() {
         refusal(&database, "1", "observed", "null", day, "2026-03-12", "instant").await.as_deref(),
         Some("an_instant_lies_on_one_day")
     );
+    for (last_day, kind, constraint) in [
+        ("2026-03-12", "day", "a_day_is_one_day"),
+        ("2026-04-10", "month", "a_month_is_a_month_of_the_calendar"),
+        ("2026-06-10", "quarter", "a_quarter_is_a_quarter_of_the_calendar"),
+        (day, "year", "keyword_observations_period_kind_check"),
+    ] {
+        assert_eq!(refusal(&database, "1", "observed", "null", day, last_day, kind).await.as_deref(), Some(constraint));
+    }
+    for (first_day, last_day, kind) in [
+        ("2026-02-01", "2026-02-28", "month"),
+        ("2026-01-01", "2026-03-31", "quarter"),
+        (day, day, "day"),
+        (day, "2026-05-20", "span"),
+    ] {
+        assert_eq!(refusal(&database, "1", "observed", "null", first_day, last_day, kind).await, None, "{kind}");
+    }
     assert_eq!(
         refusal(&database, "null", "no such status", "'why'", day, day, "instant").await.as_deref(),
         Some("keyword_observations_value_status_check")

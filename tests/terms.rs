@@ -329,7 +329,7 @@ async fn a_purge_deletes_what_is_due_and_nothing_else() {
                 set_rules(&database, marketplace, rules).await;
             }
             let rules = variant.unwrap_or_else(|| Rules::default_of(marketplace));
-            for one in stored.iter().filter(|one| one.resource.marketplace() == marketplace) {
+            for one in stored.iter().filter(|one| one.resource.marketplace() == Some(marketplace)) {
                 let is_past = |time: Option<TimeDelta>, times: i64| {
                     time.is_some_and(|time| one.age >= time.num_seconds() * times)
                 };

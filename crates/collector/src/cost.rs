@@ -32,7 +32,7 @@ const ORDERS_MAX: u32 = 8 * 4;
 /// A resource that follows from another costs nothing by itself: it is part of that other's cost. Tokens, the download of
 /// documents and repetitions after failures are not counted.
 pub fn requests_per_question(marketplace: Marketplace, resource: Resource, config: &CollectorConfig) -> Vec<Expected> {
-    if resource.marketplace() != marketplace || resource.follows().is_some() {
+    if resource.marketplace() != Some(marketplace) || resource.follows().is_some() {
         return Vec::new();
     }
     let resources = config.resources.get(&marketplace).map_or(marketplace.default_resources(), Vec::as_slice);
@@ -155,10 +155,15 @@ mod tests {
 
     #[test]
     fn every_planned_resource_has_a_cost() {
-        for resource in Resource::ALL {
-            let cost = requests_per_question(resource.marketplace(), resource, &config());
-            assert_eq!(cost.is_empty(), resource.follows().is_some(), "{resource}");
-            assert!(cost.iter().all(|expected| expected.fewest <= expected.most), "{resource}: {cost:?}");
+        for marketplace in Marketplace::ALL {
+            for resource in marketplace.resources() {
+                let cost = requests_per_question(marketplace, resource, &config());
+                assert_eq!(cost.is_empty(), resource.follows().is_some(), "{resource}");
+                assert!(cost.iter().all(|expected| expected.fewest <= expected.most), "{resource}: {cost:?}");
+            }
+            for file in Resource::IMPORTED {
+                assert!(requests_per_question(marketplace, file, &config()).is_empty(), "{file}");
+            }
         }
         assert!(requests_per_question(Marketplace::Etsy, Resource::ItemSearch, &config()).is_empty());
         let report = requests_per_question(Marketplace::Amazon, Resource::SearchTermsReport, &config());

@@ -84,7 +84,7 @@ fn resources_of(ctx: &Context, marketplace: Marketplace, names: Option<&[String]
     let Some(names) = names else { return Ok(ctx.marketplaces.resources(marketplace).to_vec()) };
     let resources = names.iter().map(|name| name.parse::<Resource>().map_err(Failure::give_up));
     let resources = resources.collect::<Result<Vec<_>, _>>()?;
-    match resources.iter().find(|resource| resource.marketplace() != marketplace) {
+    match resources.iter().find(|resource| resource.marketplace() != Some(marketplace)) {
         Some(stranger) => Err(Failure::GiveUp { cause: format!("{marketplace} does not offer {stranger}") }),
         None => Ok(resources),
     }
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     fn planned(resources: &[Resource], keyword_ids: &[i64]) -> Vec<FetchPage> {
-        let site = Site::new(resources[0].marketplace(), "US").unwrap();
+        let site = Site::new(resources[0].marketplace().unwrap(), "US").unwrap();
         plan(Uuid::nil(), &site, resources, keyword_ids, "2025-06-11T05:00:00Z".parse().unwrap())
     }
 

@@ -52,7 +52,7 @@ impl Marketplace {
 
     /// Returns every kind of data it offers.
     pub fn resources(self) -> impl Iterator<Item = Resource> {
-        Resource::ALL.into_iter().filter(move |resource| resource.marketplace() == self)
+        Resource::ALL.into_iter().filter(move |resource| resource.marketplace() == Some(self))
     }
 }
 
@@ -117,7 +117,7 @@ impl fmt::Display for Site {
     }
 }
 
-/// A kind of data offered by a marketplace.
+/// A kind of data: offered by a marketplace, or brought by the user as a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Resource {
@@ -149,6 +149,16 @@ pub enum Resource {
     ItemSales,
     /// eBay: Marketing `suggest_bids` for up to a hundred keywords.
     SuggestedBids,
+    /// A file: Amazon's Brand Analytics search terms as Seller Central exports them.
+    SearchTermsFile,
+    /// A file: Amazon's search query performance as Seller Central exports it.
+    SearchQueryFile,
+    /// A file: Google Trends' interest over time.
+    InterestFile,
+    /// A file: Google Ads' keyword planner.
+    KeywordPlanFile,
+    /// A file: values in long form, one a row.
+    SeriesFile,
 }
 
 /// What one answer of a resource is about.
@@ -166,7 +176,7 @@ pub enum Subject {
 }
 
 impl Resource {
-    /// All resources.
+    /// All that marketplaces offer: what collectors ask for.
     pub const ALL: [Resource; 14] = [
         Resource::CatalogSearch,
         Resource::CompetitivePricing,
@@ -182,6 +192,15 @@ impl Resource {
         Resource::CategorySuggestions,
         Resource::ItemSales,
         Resource::SuggestedBids,
+    ];
+
+    /// All that users bring as files: nobody collects them, and no terms of a marketplace bind them.
+    pub const IMPORTED: [Resource; 5] = [
+        Resource::SearchTermsFile,
+        Resource::SearchQueryFile,
+        Resource::InterestFile,
+        Resource::KeywordPlanFile,
+        Resource::SeriesFile,
     ];
 
     /// Returns the name used in tables, settings and messages.
@@ -201,32 +220,58 @@ impl Resource {
             Resource::CategorySuggestions => "category_suggestions",
             Resource::ItemSales => "item_sales",
             Resource::SuggestedBids => "suggested_bids",
+            Resource::SearchTermsFile => "search_terms_file",
+            Resource::SearchQueryFile => "search_query_file",
+            Resource::InterestFile => "interest_file",
+            Resource::KeywordPlanFile => "keyword_plan_file",
+            Resource::SeriesFile => "series_file",
         }
     }
 
-    /// Returns the marketplace that offers it.
-    pub fn marketplace(self) -> Marketplace {
+    /// Returns the marketplace that offers it; none for files, which may be about the keywords of any.
+    pub fn marketplace(self) -> Option<Marketplace> {
         match self {
             Resource::CatalogSearch
             | Resource::CompetitivePricing
             | Resource::SearchTermsReport
             | Resource::SearchQueryReport
-            | Resource::KeywordBids => Marketplace::Amazon,
+            | Resource::KeywordBids => Some(Marketplace::Amazon),
             Resource::ListingSearch | Resource::ListingBatch | Resource::Shop | Resource::ListingReviews => {
-                Marketplace::Etsy
+                Some(Marketplace::Etsy)
             }
             Resource::ItemSearch
             | Resource::ItemDetails
             | Resource::CategorySuggestions
             | Resource::ItemSales
-            | Resource::SuggestedBids => Marketplace::Ebay,
+            | Resource::SuggestedBids => Some(Marketplace::Ebay),
+            Resource::SearchTermsFile
+            | Resource::SearchQueryFile
+            | Resource::InterestFile
+            | Resource::KeywordPlanFile
+            | Resource::SeriesFile => None,
         }
+    }
+
+    /// Tells whether users bring it as a file.
+    pub fn is_imported(self) -> bool {
+        self.marketplace().is_none()
+    }
+
+    /// Returns the names of all that users bring as files.
+    pub fn imported_names() -> Vec<String> {
+        Resource::IMPORTED.map(|resource| resource.name().to_owned()).to_vec()
+    }
+
+    /// Returns the resource of a name as tables hold it, files included.
+    pub fn stored(name: &str) -> Option<Resource> {
+        Resource::ALL.into_iter().chain(Resource::IMPORTED).find(|resource| resource.name() == name)
     }
 
     /// Tells what one answer is about.
     pub fn subject(self) -> Subject {
         match self {
             Resource::SearchTermsReport | Resource::SearchQueryReport => Subject::Market,
+            file if file.is_imported() => Subject::Market,
             Resource::KeywordBids | Resource::SuggestedBids => Subject::KeywordBatch { keywords_max: 100 },
             _ => Subject::Keyword,
         }
@@ -249,6 +294,7 @@ impl fmt::Display for Resource {
     }
 }
 
+/// Reads the name of what a marketplace offers; files are not asked for.
 impl FromStr for Resource {
     type Err = UnknownName;
 

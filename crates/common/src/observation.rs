@@ -1,6 +1,8 @@
 //! The words in which observations are written: metrics, units, statuses, periods.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
+
+use crate::week::{week_end, week_start};
 
 /// What is measured of a keyword. The table in ARCHITECTURE.md explains each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,7 +37,7 @@ pub enum Metric {
     AuctionCount,
     /// Views since they began, of the listings of the page.
     ListingViewsTotal,
-    /// Searches for the search term in a week, a true count; told for those that concern the user's own listings.
+    /// Searches for the search term in a week or month, a true count; told for those that concern the user's own listings.
     SearchQueryVolume,
     /// Listings shown on the search results pages of the search term in a week.
     SearchQueryImpressions,
@@ -63,9 +65,71 @@ pub enum Metric {
     SoldQuantity90d,
     /// Median price of the last sale of each listing of the page.
     SoldPriceMedian,
+    /// Interest in the keyword on Google, of 100 at the peak of the file.
+    SearchInterest,
+    /// Searches on Google in a month.
+    MonthlySearches,
+    /// Mean of the monthly searches on Google over a stretch of months.
+    MonthlySearchesAverage,
+    /// Lower end of the range in which the mean lies.
+    MonthlySearchesLow,
+    /// Upper end of the same range.
+    MonthlySearchesHigh,
+    /// How many advertisers on Google want the keyword, of 100.
+    AdCompetitionIndex,
+    /// What a place at the top of Google's page cost at the lower end.
+    TopOfPageBidLow,
+    /// The same at the upper end.
+    TopOfPageBidHigh,
 }
 
 impl Metric {
+    /// All metrics, in the order in which they are documented.
+    pub const ALL: [Metric; 37] = [
+        Metric::SearchFrequencyRank,
+        Metric::TopClickShare,
+        Metric::TopConversionShare,
+        Metric::ResultCount,
+        Metric::SellerCount,
+        Metric::SellerConcentration,
+        Metric::PriceMedian,
+        Metric::FavoriteMedian,
+        Metric::SalesRankMedian,
+        Metric::SellerFeedbackMedian,
+        Metric::TitleMatchShare,
+        Metric::PromotedShare,
+        Metric::AuctionBids,
+        Metric::AuctionCount,
+        Metric::ListingViewsTotal,
+        Metric::SearchQueryVolume,
+        Metric::SearchQueryImpressions,
+        Metric::SearchQueryClicks,
+        Metric::SearchQueryCartAdds,
+        Metric::SearchQueryPurchases,
+        Metric::ClickPriceMedian,
+        Metric::CpcSuggested,
+        Metric::CpcSuggestedLow,
+        Metric::CpcSuggestedHigh,
+        Metric::SoldCountTotal,
+        Metric::SoldCountListings,
+        Metric::SoldListingCount,
+        Metric::SoldQuantity90d,
+        Metric::SoldPriceMedian,
+        Metric::SearchInterest,
+        Metric::MonthlySearches,
+        Metric::MonthlySearchesAverage,
+        Metric::MonthlySearchesLow,
+        Metric::MonthlySearchesHigh,
+        Metric::AdCompetitionIndex,
+        Metric::TopOfPageBidLow,
+        Metric::TopOfPageBidHigh,
+    ];
+
+    /// Returns the metric of a name.
+    pub fn named(name: &str) -> Option<Metric> {
+        Metric::ALL.into_iter().find(|metric| metric.name() == name)
+    }
+
     /// Returns the name used in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -98,6 +162,14 @@ impl Metric {
             Metric::SoldListingCount => "sold_listing_count",
             Metric::SoldQuantity90d => "sold_quantity_90d",
             Metric::SoldPriceMedian => "sold_price_median",
+            Metric::SearchInterest => "search_interest",
+            Metric::MonthlySearches => "monthly_searches",
+            Metric::MonthlySearchesAverage => "monthly_searches_average",
+            Metric::MonthlySearchesLow => "monthly_searches_low",
+            Metric::MonthlySearchesHigh => "monthly_searches_high",
+            Metric::AdCompetitionIndex => "ad_competition_index",
+            Metric::TopOfPageBidLow => "top_of_page_bid_low",
+            Metric::TopOfPageBidHigh => "top_of_page_bid_high",
         }
     }
 
@@ -117,13 +189,20 @@ impl Metric {
             | Metric::CpcSuggested
             | Metric::CpcSuggestedLow
             | Metric::CpcSuggestedHigh
-            | Metric::SoldPriceMedian => "currency",
+            | Metric::SoldPriceMedian
+            | Metric::TopOfPageBidLow
+            | Metric::TopOfPageBidHigh => "currency",
             Metric::FavoriteMedian => "favourites",
             Metric::SellerFeedbackMedian => "score",
             Metric::AuctionBids => "bids",
             Metric::AuctionCount => "auctions",
             Metric::ListingViewsTotal => "views",
-            Metric::SearchQueryVolume => "searches",
+            Metric::SearchQueryVolume
+            | Metric::MonthlySearches
+            | Metric::MonthlySearchesAverage
+            | Metric::MonthlySearchesLow
+            | Metric::MonthlySearchesHigh => "searches",
+            Metric::SearchInterest | Metric::AdCompetitionIndex => "index",
             Metric::SearchQueryImpressions => "impressions",
             Metric::SearchQueryClicks => "clicks",
             Metric::SearchQueryCartAdds => "cart adds",
@@ -186,26 +265,59 @@ impl Observed {
 }
 
 /// The time a value is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
     /// A sample, taken at this moment.
     Instant(DateTime<Utc>),
+    /// This day.
+    Day(NaiveDate),
     /// The week from this Sunday to the Saturday after it.
     Week(NaiveDate),
+    /// The month that begins with this day.
+    Month(NaiveDate),
+    /// The quarter of a year that begins with this day.
+    Quarter(NaiveDate),
     /// The 90 days that end with the day of this moment.
     Trailing90Days(DateTime<Utc>),
+    /// Any other stretch, from its first day to its last.
+    Span(NaiveDate, NaiveDate),
 }
 
 /// Days before the last one in a period of 90 days.
-const DAYS_BEFORE: chrono::Days = chrono::Days::new(89);
+const DAYS_BEFORE: Days = Days::new(89);
 
 impl Period {
+    /// Returns the period of the calendar that has these first and last days, or the span where it has none; nothing
+    /// where they are in the wrong order.
+    pub fn of_days(first: NaiveDate, last: NaiveDate) -> Option<Period> {
+        let calendar =
+            [Period::Day(first), Period::Week(week_start(first)), Period::Month(first), Period::Quarter(first)];
+        let is_it =
+            |period: &Period| period.begins_rightly() && period.start_date() == first && period.end_date() == last;
+        calendar.into_iter().find(is_it).or((first <= last).then_some(Period::Span(first, last)))
+    }
+
+    /// Tells whether the first day is one on which such a period begins.
+    pub fn begins_rightly(self) -> bool {
+        match self {
+            Period::Week(first) => week_start(first) == first,
+            Period::Month(first) => first.day() == 1,
+            Period::Quarter(first) => first.day() == 1 && first.month0().is_multiple_of(3),
+            Period::Span(first, last) => first <= last,
+            Period::Instant(_) | Period::Day(_) | Period::Trailing90Days(_) => true,
+        }
+    }
+
     /// Returns the name of its kind as it is stored.
     pub fn kind(self) -> &'static str {
         match self {
             Period::Instant(_) => "instant",
+            Period::Day(_) => "day",
             Period::Week(_) => "week",
+            Period::Month(_) => "month",
+            Period::Quarter(_) => "quarter",
             Period::Trailing90Days(_) => "trailing_90_days",
+            Period::Span(..) => "span",
         }
     }
 
@@ -213,7 +325,11 @@ impl Period {
     pub fn start_date(self) -> NaiveDate {
         match self {
             Period::Instant(at) => at.date_naive(),
-            Period::Week(sunday) => sunday,
+            Period::Day(first)
+            | Period::Week(first)
+            | Period::Month(first)
+            | Period::Quarter(first)
+            | Period::Span(first, _) => first,
             Period::Trailing90Days(until) => until.date_naive() - DAYS_BEFORE,
         }
     }
@@ -222,7 +338,10 @@ impl Period {
     pub fn end_date(self) -> NaiveDate {
         match self {
             Period::Instant(at) | Period::Trailing90Days(at) => at.date_naive(),
-            Period::Week(sunday) => crate::week::week_end(sunday),
+            Period::Day(day) | Period::Span(_, day) => day,
+            Period::Week(sunday) => week_end(sunday),
+            Period::Month(first) => first + Months::new(1) - Days::new(1),
+            Period::Quarter(first) => first + Months::new(3) - Days::new(1),
         }
     }
 
@@ -230,7 +349,39 @@ impl Period {
     pub fn observed_at(self) -> DateTime<Utc> {
         match self {
             Period::Instant(at) | Period::Trailing90Days(at) => at,
-            Period::Week(sunday) => (sunday + chrono::Days::new(7)).and_time(chrono::NaiveTime::MIN).and_utc(),
+            _ => (self.end_date() + Days::new(1)).and_time(NaiveTime::MIN).and_utc(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_recognised_as_the_period_of_the_calendar_that_they_are() {
+        for (first, last, kind) in [
+            ("2026-02-03", "2026-02-03", "day"),
+            ("2026-02-01", "2026-02-07", "week"),
+            ("2026-02-02", "2026-02-08", "span"),
+            ("2026-02-01", "2026-02-28", "month"),
+            ("2024-02-01", "2024-02-29", "month"),
+            ("2026-04-01", "2026-06-30", "quarter"),
+            ("2026-02-01", "2026-04-30", "span"),
+        ] {
+            let period =
+                Period::of_days(first.parse().expect("a day"), last.parse().expect("a day")).expect("a period");
+            assert_eq!((period.kind(), period.begins_rightly()), (kind, true), "{first} to {last}");
+            assert_eq!(period.end_date().to_string(), last);
+        }
+        let [later, earlier] = ["2026-02-03", "2026-02-02"].map(|day| day.parse().expect("a day"));
+        assert_eq!(Period::of_days(later, earlier), None);
+    }
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<&str> = Metric::ALL.into_iter().map(Metric::name).collect();
+        assert_eq!(names.len(), Metric::ALL.len());
+        assert!(Metric::ALL.into_iter().all(|metric| Metric::named(metric.name()) == Some(metric)));
     }
 }

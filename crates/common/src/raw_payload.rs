@@ -256,7 +256,8 @@ pub async fn open(
     let payload = RawPayload {
         raw_payload_id,
         site: Site { marketplace, market: row.market },
-        resource: row.resource.parse().map_err(|error| damaged(format!("{error}")))?,
+        resource: Resource::stored(&row.resource)
+            .ok_or_else(|| damaged(format!("unknown resource '{}'", row.resource)))?,
         keyword_id: row.keyword_id,
         keyword_text: row.keyword_text,
         crawl_run_id: row.crawl_run_id,

@@ -133,6 +133,11 @@ pub fn concerns_listings(resource: Resource) -> bool {
         | Resource::KeywordBids
         | Resource::CategorySuggestions
         | Resource::SuggestedBids => false,
+        Resource::SearchTermsFile
+        | Resource::SearchQueryFile
+        | Resource::InterestFile
+        | Resource::KeywordPlanFile
+        | Resource::SeriesFile => false,
     }
 }
 

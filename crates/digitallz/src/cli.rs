@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use digitallz_common::jobs::Queue;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::source_contract::Mode;
+use digitallz_processor::imports::{DecimalMark, Encoding};
 use uuid::Uuid;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -105,6 +106,11 @@ pub enum Command {
     Ingest(IngestArgs),
     /// Read stored answers again with the reader of this program, and put what differs in its place.
     Reprocess(ReprocessArgs),
+    /// Bring in data that you have: exports of Seller Central, Google Trends and Keyword Planner, or series of your own.
+    Import(ImportArgs),
+    /// Estimates of search volume: what your own data says of their error.
+    #[command(subcommand)]
+    Calibration(CalibrationCommand),
     /// Predictions of demand and competition.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
@@ -667,6 +673,70 @@ pub struct IngestArgs {
     /// HAR 1.2 recordings.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     pub har: Vec<PathBuf>,
+}
+
+/// Options of `import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file: CSV, tab separated text or Parquet, as it is or in a zip or gzip.
+    pub file: PathBuf,
+    /// What it holds; `auto` takes what its header says.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub kind: ImportKind,
+    /// Marketplace whose keywords it is about.
+    #[arg(long)]
+    pub marketplace: Marketplace,
+    /// Market whose keywords it is about.
+    #[arg(long, default_value = "US")]
+    pub market: String,
+    /// Say how it is understood and what it would give; store nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Follow its keywords from now on; without it what it says of keywords that are not followed is left aside.
+    #[arg(long)]
+    pub add_keywords: bool,
+    /// Encoding of text that does not say so itself: `auto` (by its mark, else UTF-8) or `windows-1252`.
+    #[arg(long, value_name = "ENCODING", default_value = "auto")]
+    pub encoding: Encoding,
+    /// What stands before the decimals of its numbers: `point` (1,234.5) or `comma` (1.234,5).
+    #[arg(long, value_name = "MARK", default_value = "point")]
+    pub decimal: DecimalMark,
+    /// Region that the file names and that is to be taken for the market.
+    #[arg(long, value_name = "NAME")]
+    pub region: Option<String>,
+    /// First day of what it is about, where it does not say so.
+    #[arg(long, value_name = "DATE", requires = "to")]
+    pub from: Option<NaiveDate>,
+    /// Last day of the same.
+    #[arg(long, value_name = "DATE", requires = "from")]
+    pub to: Option<NaiveDate>,
+    /// Keep models and calibrations from learning of it.
+    #[arg(long)]
+    pub no_training: bool,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ImportKind {
+    /// What its header says.
+    Auto,
+    /// Amazon's Brand Analytics search terms.
+    SearchTerms,
+    /// Amazon's search query performance.
+    SearchQuery,
+    /// Google Trends' interest over time.
+    Interest,
+    /// Google Ads' keyword planner.
+    KeywordPlan,
+    /// One value a row: keyword, date, metric, value, and where needed unit and period.
+    Series,
+}
+
+/// Estimates of search volume.
+#[derive(Debug, Subcommand)]
+pub enum CalibrationCommand {
+    /// Fit searches to ranks wherever your own data has both, store the fit, and show its error on held-out keywords.
+    Show,
 }
 
 /// Predictions of demand and competition.

@@ -504,7 +504,7 @@ impl Environment {
         let malformed = |problem: String| SettingsError::Malformed { name, problem };
         let mut resources = Vec::new();
         for part in self.text(name).split(',').map(str::trim).filter(|part| !part.is_empty()) {
-            let resource = part.parse().ok().filter(|resource: &Resource| resource.marketplace() == marketplace);
+            let resource = part.parse().ok().filter(|resource: &Resource| resource.marketplace() == Some(marketplace));
             let resource = resource.ok_or_else(|| {
                 let offered: Vec<&str> = marketplace.resources().map(Resource::name).collect();
                 malformed(format!("{marketplace} does not offer '{part}', but {}", offered.join(", ")))

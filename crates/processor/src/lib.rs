@@ -14,6 +14,7 @@ use sqlx::PgPool;
 use crate::load::Loader;
 
 pub mod drift;
+pub mod imports;
 pub mod marketplaces;
 pub mod process;
 pub mod publish;

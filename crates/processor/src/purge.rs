@@ -9,6 +9,8 @@
 //! | what is said of a listing that was not seen since | `listing_retention` | its bare identifier |
 //! | observations of keywords | `aggregate_retention` | competition scores and predictions |
 //!
+//! Files that users brought are their own: neither their bodies nor the observations read from them are ever purged.
+//!
 //! Age is measured from when the answer arrived to the moment of the purge, by the clock of the world. An answer that is
 //! not read yet is kept until it is, but never for longer than twice its time: then it is quarantined with that reason.
 //! Every batch is a short transaction of its own that leaves the same when it is run twice.
@@ -152,6 +154,7 @@ pub async fn due(connection: &mut PgConnection, as_of: DateTime<Utc>) -> Result<
             bounds.unread_listings,
             bounds.unread_raw,
             bounds.aggregates,
+            &Resource::imported_names(),
         )
         .fetch_one(&mut *connection)
         .await?;
@@ -225,6 +228,7 @@ async fn purge_bodies(
            from raw.payloads payloads
            left join raw.payload_readings readings using (raw_payload_id)
            where payloads.marketplace = $1 and payloads.purged_at is null
+             and payloads.resource <> all($8)
              and payloads.fetched_at <= greatest($3::timestamptz, $4::timestamptz)
              and payloads.fetched_at <= case when payloads.resource = any($2) then $3::timestamptz else $4 end
              and (readings.raw_payload_id is not null
@@ -239,6 +243,7 @@ async fn purge_bodies(
         bounds.unread_listings,
         bounds.unread_raw,
         BATCH_PAYLOADS,
+        &Resource::imported_names(),
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -445,10 +450,12 @@ async fn purge_keyword_observations(
              select observed_at, keyword_observation_id
              from core.keyword_observations join core.keywords using (keyword_id)
              where keywords.marketplace = $1 and keyword_observations.fetched_at <= $2
+               and keyword_observations.resource <> all($4)
              limit $3)",
         marketplace.name(),
         bound,
         BATCH_ROWS,
+        &Resource::imported_names(),
     )
     .execute(connection)
     .await?

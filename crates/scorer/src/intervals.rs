@@ -71,12 +71,13 @@ fn ends(residuals: &[Vec<f64>; HORIZON_COUNT], index: usize) -> Option<Ends> {
 }
 
 /// Returns the residual below which a new one falls with at most this probability; the + 1 is the new one.
-fn lower(sorted: &[f64], probability: f64) -> f64 {
+pub(crate) fn lower(sorted: &[f64], probability: f64) -> f64 {
     let rank = ((sorted.len() + 1) as f64 * probability).floor() as usize;
     sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
-fn upper(sorted: &[f64], probability: f64) -> f64 {
+/// Returns the residual above which a new one falls with at most this probability.
+pub(crate) fn upper(sorted: &[f64], probability: f64) -> f64 {
     let rank = ((sorted.len() + 1) as f64 * probability).floor() as usize;
     sorted[sorted.len() - rank.clamp(1, sorted.len())]
 }

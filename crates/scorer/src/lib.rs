@@ -4,13 +4,14 @@
 //!
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
-//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion |
+//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion; volume calibrations |
 //! | `score_keywords` | [`score::run`] | competition scores and predictions |
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub mod backtest;
+pub mod calibration;
 pub mod competition;
 pub mod features;
 pub mod intervals;

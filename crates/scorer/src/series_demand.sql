@@ -6,6 +6,8 @@ select distinct on (demand.keyword_id, demand.week_start_date)
        demand.resource as "resource!"
 from core.weekly_demand demand
 join core.keywords using (keyword_id)
+-- A user may keep models from learning of a file.
+join raw.payloads on payloads.raw_payload_id = demand.raw_payload_id and payloads.may_train
 where keywords.marketplace = $1
   and keywords.is_active
   and demand.metric = $2

@@ -14,7 +14,7 @@ use crate::models::{self, Model, ModelError};
 use crate::registry::{self, NewVersion, Registered};
 use crate::series::{self, History};
 use crate::target::{ModelName, Target};
-use crate::{Context, competition, permission};
+use crate::{Context, calibration, competition, permission};
 
 /// Why a training failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,8 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
         trained.extend(demand.into_iter().chain(competition));
     }
 
+    let calibrations = calibration::measure(&ctx.db, job.as_of).await?;
+
     let mut tx = ctx.db.begin().await?;
     competition::publish_definition(&mut tx).await?;
     for new in &trained {
@@ -73,6 +75,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
             new.model_name.name(),
         );
     }
+    calibration::register(&mut tx, &calibrations, job.as_of, ctx.clock.now()).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())

@@ -1,9 +1,11 @@
 //! The commands, one file each; `run` hands every command line to its own.
 
+mod calibration;
 mod config;
 pub mod crawl;
 mod database;
 mod doctor;
+mod import;
 mod ingest;
 mod jobs;
 pub mod keywords;
@@ -37,6 +39,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Jobs(command) => jobs::run(&cli, command).await,
         Command::Ingest(args) => ingest::run(&cli, args).await,
         Command::Reprocess(args) => reprocess::run(&cli, args).await,
+        Command::Import(args) => import::run(&cli, args).await,
+        Command::Calibration(command) => calibration::run(&cli, command).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,

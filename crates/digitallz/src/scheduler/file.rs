@@ -133,7 +133,7 @@ impl Table {
                 let marketplace = self.marketplace.ok_or("marketplace: is missing; a crawl needs one")?;
                 let market = self.market.as_deref().ok_or("market: is missing; a crawl needs one")?;
                 for resource in self.resources.iter().flatten() {
-                    if resource.marketplace() != marketplace {
+                    if resource.marketplace() != Some(marketplace) {
                         return Err(format!("resources: {resource} is not offered by {marketplace}"));
                     }
                 }

@@ -11,6 +11,7 @@ use digitallz_common::source_contract::SourceContract;
 
 use crate::drift::shape::Shape;
 use crate::guard::Guard;
+use crate::imports;
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
 
 mod amazon;
@@ -44,6 +45,9 @@ fn read_guarded(payload: &RawPayload, tracked: &TrackedKeywords, guard: &mut Gua
     if !(200..300).contains(&payload.status_code) {
         return Err(ReadError::Status(payload.status_code));
     }
+    if let Some(imported) = imports::read_payload(payload, payload.body.as_slice(), tracked) {
+        return imported;
+    }
     match payload.site.marketplace {
         Marketplace::Amazon => amazon::read(payload, tracked, guard),
         Marketplace::Etsy => etsy::read(payload, guard),
@@ -51,8 +55,8 @@ fn read_guarded(payload: &RawPayload, tracked: &TrackedKeywords, guard: &mut Gua
     }
 }
 
-/// Reads a payload whose body is not in memory but passes by. Only reports are read so; of other resources the body is
-/// taken into memory, within a bound.
+/// Reads a payload whose body is not in memory but passes by. Reports and files of users are read so; of other resources
+/// the body is taken into memory, within a bound.
 pub fn read_passing(
     payload: &RawPayload,
     body: &mut dyn Read,
@@ -71,6 +75,9 @@ fn read_passing_guarded(
     guard: &mut Guard<'_>,
 ) -> Result<Reading, ReadError> {
     let is_success = (200..300).contains(&payload.status_code);
+    if is_success && let Some(imported) = imports::read_payload(payload, &mut *body, tracked) {
+        return imported;
+    }
     if is_success && payload.resource == Resource::SearchTermsReport && payload.site.marketplace == Marketplace::Amazon
     {
         return amazon::read_report(body, tracked, guard);

@@ -185,7 +185,7 @@ impl Selectors {
         if self.resources.is_empty() {
             return ctx.marketplaces.resources(marketplace).to_vec();
         }
-        self.resources.iter().copied().filter(|resource| resource.marketplace() == marketplace).collect()
+        self.resources.iter().copied().filter(|resource| resource.marketplace() == Some(marketplace)).collect()
     }
 
     async fn known_keywords(

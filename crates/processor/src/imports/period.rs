@@ -1,0 +1,206 @@
+//! What the lines above a header of Seller Central say of the time that the rows are about.
+//!
+//! They read `Reporting Range=["Weekly"],Select week=["Week 6 | 2026-02-01 - 2026-02-07 2026"]`, older ones
+//! `Viewing=["2/1/26 - 2/7/26"]`, monthly ones `Select year=["2026"],Select month=["January"]`. A week is one from Sunday to
+//! Saturday or it is refused.
+
+use chrono::{Datelike, Days, Months, NaiveDate};
+use digitallz_common::observation::Period;
+
+use super::request::ImportRequest;
+use crate::reading::Problem;
+use crate::rows::cut;
+
+/// How long the period of a report is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Length {
+    Day,
+    Week,
+    Month,
+    Quarter,
+}
+
+/// What is known of the period before any row is read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ToldPeriod {
+    period: Option<Period>,
+    length: Option<Length>,
+}
+
+impl ToldPeriod {
+    /// Reads the lines above the header; what the user said goes first.
+    pub(super) fn read(preamble: &[Vec<String>], request: &ImportRequest) -> Result<ToldPeriod, Problem> {
+        if let Some((first, last)) = request.days {
+            return Ok(ToldPeriod { period: Some(calendar_period(first, last)?), length: None });
+        }
+        let text = preamble.iter().map(|cells| cells.join(",")).collect::<Vec<_>>().join("\n");
+        let length = length_of(&text);
+        let days = iso_days(&text).or_else(|| slashed_days(&text, length));
+        let period = match (days, month_of(&text)) {
+            (Some((first, last)), _) => Some(calendar_period(first, last)?),
+            (None, Some(month)) if length == Some(Length::Month) => Some(Period::Month(month)),
+            _ => None,
+        };
+        match (period, length) {
+            (Some(period), Some(length)) if period_of(length, period.end_date()) != Some(period) => {
+                let (first, last) = (period.start_date(), period.end_date());
+                Err(Problem::at(
+                    "",
+                    format!("{first} to {last} is not the period that the line above the header names"),
+                ))
+            }
+            _ => Ok(ToldPeriod { period, length }),
+        }
+    }
+
+    /// Returns the period of a row, which may name its last day.
+    pub(super) fn of_row(&self, last_day: Option<NaiveDate>) -> Result<Period, Problem> {
+        match (self.period, last_day, self.length) {
+            (Some(period), Some(last_day), _) if period.end_date() != last_day => {
+                let text = format!(
+                    "the row is about the time until {last_day}, the file about that until {}",
+                    period.end_date()
+                );
+                Err(Problem::at("", text))
+            }
+            (Some(period), _, _) => Ok(period),
+            (None, Some(last_day), Some(length)) => period_of(length, last_day).ok_or_else(|| {
+                let text = format!("{last_day} is not the last day of such a period; a week ends on a Saturday");
+                Problem::at("", text)
+            }),
+            (None, Some(_), None) | (None, None, _) => {
+                let text = "the file does not say what time it is about; say it with --from and --to";
+                Err(Problem::at("", text))
+            }
+        }
+    }
+}
+
+/// Returns the day, week, month or quarter between two days, and refuses anything else.
+fn calendar_period(first: NaiveDate, last: NaiveDate) -> Result<Period, Problem> {
+    match Period::of_days(first, last) {
+        Some(Period::Span(..)) | None => {
+            let text = format!("{first} to {last} is no day, week from Sunday to Saturday, month or quarter");
+            Err(Problem::at("", text))
+        }
+        Some(period) => Ok(period),
+    }
+}
+
+/// Returns the period of a length that ends on a day, if one does.
+fn period_of(length: Length, last: NaiveDate) -> Option<Period> {
+    let first_of_month = last.with_day(1)?;
+    let period = match length {
+        Length::Day => Period::Day(last),
+        Length::Week => Period::Week(last - Days::new(6)),
+        Length::Month => Period::Month(first_of_month),
+        Length::Quarter => Period::Quarter(first_of_month - Months::new(2)),
+    };
+    (period.begins_rightly() && period.end_date() == last).then_some(period)
+}
+
+fn length_of(text: &str) -> Option<Length> {
+    let lengths = [
+        ("[\"Daily\"]", Length::Day),
+        ("[\"Weekly\"]", Length::Week),
+        ("[\"Monthly\"]", Length::Month),
+        ("[\"Quarterly\"]", Length::Quarter),
+    ];
+    lengths.into_iter().find(|(word, _)| text.contains(word)).map(|(_, length)| length)
+}
+
+/// Finds two ISO dates with a dash between them.
+fn iso_days(text: &str) -> Option<(NaiveDate, NaiveDate)> {
+    text.split(['|', '"', '[', ']', ',']).find_map(|part| {
+        let (first, last) = part.trim().split_once(" - ")?;
+        Some((first.trim().parse().ok()?, last.trim().get(..10)?.parse().ok()?))
+    })
+}
+
+/// Finds two dates with slashes; day and month stand in the one order in which they are such a period.
+fn slashed_days(text: &str, length: Option<Length>) -> Option<(NaiveDate, NaiveDate)> {
+    let (first, last) = text.split(['|', '"', '[', ']', ',']).find_map(|part| {
+        let (first, last) = part.trim().split_once(" - ")?;
+        (first.contains('/') && last.contains('/')).then_some((cut(first.trim(), 10), cut(last.trim(), 10)))
+    })?;
+    let orders = ["%m/%d/%y", "%d/%m/%y", "%m/%d/%Y", "%d/%m/%Y"];
+    let mut readings = orders.into_iter().filter_map(|order| {
+        let [first, last] = [first, last].map(|day| NaiveDate::parse_from_str(day, order).ok());
+        let (first, last) = (first?, last?);
+        let period = Period::of_days(first, last)?;
+        let fits = match length {
+            Some(length) => period_of(length, last) == Some(period),
+            None => !matches!(period, Period::Span(..)),
+        };
+        // A year of two digits that was read as one of four lies in antiquity.
+        (fits && first.year() > 2_000).then_some((first, last))
+    });
+    let found = readings.next()?;
+    readings.all(|other| other == found).then_some(found)
+}
+
+/// Finds a year and an English month that were chosen one by one.
+fn month_of(text: &str) -> Option<NaiveDate> {
+    let chosen = |name: &str| {
+        let rest = &text[text.find(name)? + name.len()..];
+        rest.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]")).map(|(value, _)| value.trim().to_owned())
+    };
+    let (year, month) = (chosen("Select year=")?, chosen("Select month=")?);
+    NaiveDate::parse_from_str(&format!("1 {month} {year}"), "%d %B %Y").ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: &str) -> Result<ToldPeriod, Problem> {
+        ToldPeriod::read(&[vec![line.to_owned()]], &ImportRequest::default())
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a day")
+    }
+
+    #[test]
+    fn the_line_above_the_header_tells_the_period() {
+        for (line, kind, first) in [
+            (
+                r#"Brand=["B"],Reporting Range=["Weekly"],Select week=["Week 6 | 2026-02-01 - 2026-02-07 2026"]"#,
+                "week",
+                "2026-02-01",
+            ),
+            (
+                r#"Reporting Range=["Monthly"],Select month=["June | 2026-06-01 - 2026-06-30 2026"]"#,
+                "month",
+                "2026-06-01",
+            ),
+            (r#"Reporting Range=["Monthly"],Select year=["2026"],Select month=["January"]"#, "month", "2026-01-01"),
+            (
+                r#"Department=["Amazon.com"],Reporting Range=["Weekly"],Viewing=["2/16/20 - 2/22/20"]"#,
+                "week",
+                "2020-02-16",
+            ),
+            (r#"Reporting Range=["Weekly"],Viewing=["01/03/2026 - 07/03/2026"]"#, "week", "2026-03-01"),
+            (r#"Reporting Range=["Quarterly"],Viewing=["1/1/26 - 3/31/26"]"#, "quarter", "2026-01-01"),
+        ] {
+            let period = told(line).unwrap().of_row(None).unwrap();
+            assert_eq!((period.kind(), period.start_date()), (kind, day(first)), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_last_day_of_a_row_needs_the_length_and_must_fit() {
+        let weekly = told(r#"Reporting Range=["Weekly"]"#).unwrap();
+        assert_eq!(weekly.of_row(Some(day("2026-02-07"))), Ok(Period::Week(day("2026-02-01"))));
+        assert!(weekly.of_row(Some(day("2026-02-08"))).is_err());
+        assert!(told("nothing").unwrap().of_row(Some(day("2026-02-07"))).unwrap_err().text.contains("--from"));
+        let week = told(r#"["Weekly"],["Week 6 | 2026-02-01 - 2026-02-07 2026"]"#).unwrap();
+        assert!(week.of_row(Some(day("2026-02-14"))).is_err());
+    }
+
+    #[test]
+    fn a_week_from_monday_is_refused() {
+        assert!(told(r#"["Weekly"],["2026-02-02 - 2026-02-08"]"#).is_err());
+        assert!(told(r#"["Monthly"],["2026-02-01 - 2026-02-07"]"#).is_err());
+    }
+}
