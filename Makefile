@@ -64,5 +64,12 @@ unused:
 sqlx: packages
 	@deploy/query-metadata renew
 
+## Renew docs/data-dictionary.md from the comments in the database, after a migration.
+dictionary: packages
+	cargo build --locked -p digitallz
+	@mkdir -p docs
+	$(DIGITALLZ) --data-dir $(TEST_DATA_DIR) db dictionary > target/data-dictionary.md
+	mv target/data-dictionary.md docs/data-dictionary.md
+
 sqlx-check: packages
 	@deploy/query-metadata check

@@ -6,6 +6,7 @@
 mod architecture;
 mod chaos;
 mod command_line;
+mod constraints;
 mod contracts;
 mod demo;
 mod documents;

@@ -12,6 +12,8 @@ use serde_json::value::RawValue;
 use crate::reading::{KeywordObservation, Problem, QuarantinedRow, Reading, TrackedKeywords};
 use crate::{rows, words};
 
+/// The method by which bids are known: nobody says that they were paid.
+pub(crate) const SUGGESTED: &str = "suggested by the marketplace";
 /// From this bid on, an answer without a single fraction may well be in cents.
 const DOUBTFUL_BID: Decimal = Decimal::TEN;
 
@@ -158,7 +160,10 @@ impl<'keywords> Bids<'keywords> {
             Some(_) if self.is_doubtful => {
                 Observed::Invalid("every bid of the answer is a whole number: it may be in cents")
             }
-            Some(amount) => amount.to_f64().map_or(Observed::Invalid("not a number"), Observed::Estimated),
+            Some(amount) => {
+                let estimated = |amount| Observed::Estimated(amount, SUGGESTED);
+                amount.to_f64().map_or(Observed::Invalid("not a number"), estimated)
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
+pub mod content_hash;
 pub mod marketplaces;
 pub mod process;
 pub mod purge;
@@ -21,7 +22,7 @@ mod store;
 mod words;
 
 /// Version of the code that reads payloads; it grows when the same payload would be read differently.
-pub const READER_VERSION: i16 = 1;
+pub const READER_VERSION: i16 = 2;
 
 /// What every job of this crate needs.
 #[derive(Clone, Debug)]

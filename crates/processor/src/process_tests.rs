@@ -177,7 +177,7 @@ async fn a_payload_read_twice_leaves_what_reading_once_leaves() {
     let Some(world) = World::new().await else { return };
     world.store(0, &page(json!([item(1, "Blue mug"), {"itemId": 5, "\u{0}": "\u{0}"}, item(2, "Red\u{0} mug")]))).await;
     world.work(1).await;
-    assert_eq!(world.counts().await, "1 1 9 2 2 2");
+    assert_eq!(world.counts().await, "1 1 13 2 2 2");
     assert_eq!(world.text("select price_amount from core.listing_observations limit 1").await, "10.50");
     assert_eq!(
         world.text("select string_agg(position::text, ' ' order by position) from core.serp_entries").await,
@@ -189,11 +189,11 @@ async fn a_payload_read_twice_leaves_what_reading_once_leaves() {
     );
     let summary = "select concat_ws(' ', outcome, row_count, observation_count, listing_count, serp_entry_count,
                        quarantined_row_count, untracked_row_count) from raw.payload_readings";
-    assert_eq!(world.text(summary).await, "processed 3 9 2 2 1 0");
+    assert_eq!(world.text(summary).await, "processed 3 13 2 2 1 0");
 
     world.start_over().await;
     world.work(1).await;
-    assert_eq!(world.counts().await, "1 1 9 2 2 2");
+    assert_eq!(world.counts().await, "1 1 13 2 2 2");
     assert_eq!(world.number("select count(*) from ops.jobs where state = 'done'").await, 1);
     world.end().await;
 }
@@ -257,7 +257,7 @@ async fn parallel_workers_do_not_deadlock() {
     let started = std::time::Instant::now();
     world.work(8).await;
     println!("{PAGES} pages of {ITEMS} items in {} ms", started.elapsed().as_millis());
-    assert_eq!(world.counts().await, "120 0 1080 50 6000 6000");
+    assert_eq!(world.counts().await, "120 0 1560 50 6000 6000");
     assert_eq!(world.number("select count(*) from ops.job_attempts where outcome <> 'done'").await, 0);
     world.end().await;
 }

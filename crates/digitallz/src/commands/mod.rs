@@ -3,6 +3,7 @@
 mod config;
 pub mod crawl;
 mod database;
+pub mod dictionary;
 mod doctor;
 mod ingest;
 mod jobs;

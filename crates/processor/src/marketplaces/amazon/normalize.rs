@@ -3,7 +3,7 @@
 use digitallz_common::observation::{Metric, Observed};
 use digitallz_common::raw_payload::RawPayload;
 
-use super::payload::{Item, ItemSalesRanks, ItemSearchResults};
+use super::payload::{Item, ItemSalesRanks, ItemSearchResults, Refinements};
 use crate::entries::{Asked, Entries, Observations, numeric_parameter, query_parameter};
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
 use crate::rows;
@@ -18,7 +18,10 @@ pub(super) fn catalog_search(payload: &RawPayload) -> Result<Reading, ReadError>
     let asked = Asked::of(payload)?;
     let page: ItemSearchResults = rows::frame(&payload.body)?;
     let result_count = rows::count(page.number_of_results, "/numberOfResults")?;
-    let entries = Entries::read(&page.items, "/items", listing);
+    let mut entries = Entries::read(&page.items, "/items", listing);
+    let brands = entries.brand_concentration(page.refinements, "/refinements", |refinements: Refinements| {
+        refinements.brands.into_iter().map(|brand| brand.number_of_results).collect()
+    });
 
     // The answer does not say where it stands: the first page is the one that was asked for without a token.
     let is_first_page = query_parameter(&payload.request_url, "pageToken").is_none();
@@ -27,8 +30,10 @@ pub(super) fn catalog_search(payload: &RawPayload) -> Result<Reading, ReadError>
         observations.add(Metric::ResultCount, Observed::Value(result_count as f64));
         observations.add(Metric::SellerCount, entries.distinct(|listing| listing.brand.as_deref()));
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.brand.as_deref()));
+        observations.add(Metric::BrandConcentration, brands);
         let sales_rank_median = entries.median(|listing| listing.sales_rank, "no entry has a sales rank");
         observations.add(Metric::SalesRankMedian, sales_rank_median);
+        observations.add(Metric::NewListingShare, entries.new_listing_share(payload.fetched_at));
         observations.add(Metric::TitleMatchShare, entries.title_match_share(asked.keyword_text));
     }
     let offset = match is_first_page {

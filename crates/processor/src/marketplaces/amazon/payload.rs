@@ -12,6 +12,21 @@ pub(super) struct ItemSearchResults<'a> {
     pub(super) number_of_results: u64,
     #[serde(borrow)]
     pub(super) items: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) refinements: Option<&'a RawValue>,
+}
+
+/// `Refinements`: how many of the items that match are of which brand.
+#[derive(Deserialize)]
+pub(super) struct Refinements {
+    pub(super) brands: Vec<BrandRefinement>,
+}
+
+/// `BrandRefinement`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BrandRefinement {
+    pub(super) number_of_results: u64,
 }
 
 /// `Item`.

@@ -1,6 +1,5 @@
 //! Amazon's prices in our words: what listings of one search cost.
 
-use digitallz_common::observation::Metric;
 use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{
@@ -23,7 +22,7 @@ pub(super) fn competitive_pricing(payload: &RawPayload) -> Result<Reading, ReadE
     let mut observations = Observations::of(asked, payload);
     let is_of_first_page = payload.page_number <= 1;
     if is_of_first_page {
-        observations.add_money(Metric::PriceMedian, entries.price_median());
+        observations.add_prices(&entries);
     }
     Ok(entries.into_reading(observations.into_list()))
 }

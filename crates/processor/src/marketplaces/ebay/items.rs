@@ -33,6 +33,8 @@ pub(super) fn item_details(payload: &RawPayload) -> Result<Reading, ReadError> {
         observations.add(Metric::SoldCountTotal, entries.sum(|listing| listing.sold_count, of_none));
         let telling = entries.sum(|listing| listing.sold_count.map(|_| 1), Observed::Value(0.0));
         observations.add(Metric::SoldCountListings, telling);
+        let reviews = entries.median(|listing| listing.review_count, "no item tells its reviews");
+        observations.add(Metric::IncumbentReviewMedian, reviews);
     }
     Ok(entries.into_reading(observations.into_list()))
 }

@@ -15,6 +15,30 @@ pub(super) struct SearchPagedCollection<'a> {
     pub(super) offset: u64,
     #[serde(borrow)]
     pub(super) item_summaries: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    pub(super) refinement: Option<&'a RawValue>,
+}
+
+/// `Refinement`: how many of the items that match have which properties.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Refinement {
+    pub(super) aspect_distributions: Option<Vec<AspectDistribution>>,
+}
+
+/// `AspectDistribution`; the name is in the language of the country site.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AspectDistribution {
+    pub(super) localized_aspect_name: String,
+    pub(super) aspect_value_distributions: Vec<AspectValueDistribution>,
+}
+
+/// `AspectValueDistribution`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AspectValueDistribution {
+    pub(super) match_count: u64,
 }
 
 /// `ItemSummary`. A pure auction has `currentBidPrice` instead of `price`.

@@ -32,7 +32,8 @@ pub(super) fn item_sales(payload: &RawPayload) -> Result<Reading, ReadError> {
             _ => Observed::Unavailable("no entry tells how many were sold"),
         };
         observations.add(Metric::SoldQuantity90d, entries.sum(|listing| listing.sold_count, of_none));
-        observations.add_money(Metric::SoldPriceMedian, entries.price_median());
+        let ([_, median, _], currency) = entries.price_quartiles();
+        observations.add_money(Metric::SoldPriceMedian, median, currency.as_deref());
     }
     Ok(Reading { listings: Vec::new(), ..entries.into_reading(observations.into_list()) })
 }

@@ -31,9 +31,12 @@ pub(super) fn listing_search(payload: &RawPayload) -> Result<Reading, ReadError>
         observations.add(Metric::ResultCount, Observed::Value(result_count as f64));
         observations.add(Metric::SellerCount, entries.distinct(|listing| listing.seller.as_deref()));
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.seller.as_deref()));
-        observations.add_money(Metric::PriceMedian, entries.price_median());
-        let favorite_median = entries.median(|listing| listing.favorite_count, "no entry tells its favourites");
-        observations.add(Metric::FavoriteMedian, favorite_median);
+        observations.add_prices(&entries);
+        let untold = "no entry tells its favourites";
+        observations.add(Metric::FavoriteMedian, entries.median(|listing| listing.favorite_count, untold));
+        let of_incumbents = entries.incumbent_median(|listing| listing.favorite_count, untold);
+        observations.add(Metric::IncumbentFavoriteMedian, of_incumbents);
+        observations.add(Metric::NewListingShare, entries.new_listing_share(payload.fetched_at));
         observations.add(Metric::TitleMatchShare, entries.title_match_share(asked.keyword_text));
     }
     entries.into_search_reading(observations.into_list(), offset)
