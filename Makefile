@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-quota bench-stream chaos check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -33,6 +33,10 @@ bench-stream: packages
 chaos: packages
 	cargo build --locked --profile demo -p digitallz
 	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench chaos
+
+## Change the answers made by hand at random and hold what is read against a second reader, FUZZ_SECONDS (600) per resource.
+fuzz:
+	cargo bench --quiet --locked --profile demo -p digitallz-processor --bench fuzz
 
 ## What continuous integration runs besides the tests.
 check: packages tools fmt clippy doc deny unused sqlx-check

@@ -137,9 +137,9 @@ async fn the_table_takes_what_the_rule_allows_and_nothing_else() {
          begin
              insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
                  observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
-             select keyword_id, 'result_count', value, unit, status, reason, 'item_search', '2026-10-31T23:59:59Z', first, last,
+             select keywords.keyword_id, 'result_count', value, unit, status, reason, 'item_search', '2026-10-31T23:59:59Z', first, last,
                     kind, now(), now(), raw_payload_id
-             from core.keywords, raw.payloads;
+             from core.keywords cross join raw.payloads;
              raise exception using errcode = 'ZZ001';
          exception
              when sqlstate 'ZZ001' then return null;

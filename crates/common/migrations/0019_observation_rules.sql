@@ -4,6 +4,7 @@ set status_reason = 'suggested by the marketplace'
 where value_status in ('estimated', 'imputed') and status_reason is null;
 
 alter table core.keyword_observations
+    drop constraint an_absence_has_a_reason,
     -- What was observed speaks for itself; everything else says why, or by what method.
     add constraint all_but_the_observed_has_a_reason
         check ((value_status = 'observed') = (status_reason is null)),

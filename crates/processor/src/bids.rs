@@ -90,7 +90,7 @@ impl<'keywords> Bids<'keywords> {
             }
             Err(problem) => {
                 self.quarantined.push(rows::quarantined(json_pointer.to_owned(), &problem, raw_row));
-                if let Ok(named) = serde_json::from_str::<KeywordOnly>(raw_row.get()) {
+                if let Ok(named) = rows::row::<KeywordOnly>(raw_row) {
                     self.broken_keywords.extend(self.keyword_id(&named.keyword));
                 }
             }

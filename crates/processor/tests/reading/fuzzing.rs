@@ -48,6 +48,11 @@ impl Target {
         Fixture { body: mutate(&mut self.random, &chosen.body), ..chosen }
     }
 
+    /// Returns how many answers are changed further.
+    pub fn corpus_len(&self) -> usize {
+        self.corpus.len()
+    }
+
     /// Tries an answer; one of which something new was made is changed further later.
     pub fn attempt(&mut self, fixture: Fixture) -> Result<(), Finding> {
         match fixture.question.judge(&fixture.body) {

@@ -22,6 +22,15 @@ pub enum Json {
     Object(Vec<(Option<String>, Json)>),
 }
 
+/// Why a text gives no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is not JSON.
+    NotJson,
+    /// It is nested more deeply than is followed here; it may be JSON.
+    Deep,
+}
+
 /// A row or frame that does not hold what the contract says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
@@ -30,12 +39,16 @@ pub struct Broken;
 pub type Read<T> = Result<T, Broken>;
 
 impl Json {
-    /// Reads a text that is one value; nothing when it is not JSON, or too deep.
-    pub fn parse(text: &str) -> Option<Json> {
-        let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
-        let value = reader.value(0)?;
+    /// Reads a text that is one value.
+    pub fn parse(text: &str) -> Result<Json, Unread> {
+        let mut reader = Reader { text, bytes: text.as_bytes(), at: 0, is_deep: false };
+        let value = reader.value(0);
         reader.skip_space();
-        (reader.at == text.len()).then_some(value)
+        match value {
+            Some(value) if reader.at == text.len() => Ok(value),
+            _ if reader.is_deep => Err(Unread::Deep),
+            _ => Err(Unread::NotJson),
+        }
     }
 
     /// Returns a field; nothing when it is absent or null, broken when it occurs twice or this is no object.
@@ -153,12 +166,14 @@ struct Reader<'text> {
     text: &'text str,
     bytes: &'text [u8],
     at: usize,
+    is_deep: bool,
 }
 
 impl Reader<'_> {
     fn value(&mut self, depth: usize) -> Option<Json> {
         self.skip_space();
         if depth > MAX_DEPTH {
+            self.is_deep = true;
             return None;
         }
         match *self.bytes.get(self.at)? {

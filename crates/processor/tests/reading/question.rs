@@ -106,7 +106,8 @@ fn tracked() -> TrackedKeywords {
 }
 
 fn request_body(resource: Resource) -> Option<String> {
-    let listed = |field: &str| asked().iter().map(|text| format!("{{\"{field}\": \"{text}\"}}")).collect::<Vec<_>>().join(",");
+    let listed =
+        |field: &str| asked().iter().map(|text| format!("{{\"{field}\": \"{text}\"}}")).collect::<Vec<_>>().join(",");
     match resource {
         Resource::KeywordBids => Some(format!("{{\"targets\": [{}]}}", listed("keyword"))),
         Resource::SuggestedBids => Some(format!("{{\"keywords\": [{}]}}", listed("keywordText"))),

@@ -6,7 +6,7 @@ use digitallz_common::raw_payload::RawPayload;
 use super::payload::{Item, ItemSalesRanks, ItemSearchResults, Refinements};
 use crate::entries::{Asked, Entries, Observations, numeric_parameter, query_parameter};
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
-use crate::rows;
+use crate::rows::{self, Named};
 
 /// `pageSize` where the request names none.
 const DEFAULT_PAGE_SIZE: u64 = 10;
@@ -64,7 +64,7 @@ fn listing(item: Item) -> Result<ListingReading, Problem> {
 }
 
 /// Returns the best rank over all categories.
-fn best_rank(sales_ranks: &[ItemSalesRanks]) -> Result<Option<i64>, Problem> {
+fn best_rank(sales_ranks: &[Named<ItemSalesRanks>]) -> Result<Option<i64>, Problem> {
     let of_groups = sales_ranks.iter().flat_map(|ranks| ranks.display_group_ranks.iter().flatten());
     let of_classifications = sales_ranks.iter().flat_map(|ranks| ranks.classification_ranks.iter().flatten());
     let Some(best) = of_groups.chain(of_classifications).map(|sales_rank| sales_rank.rank).min() else {

@@ -33,8 +33,8 @@ fn listing(response: CompetitiveSummaryResponse) -> Result<Option<ListingReading
         None | Some(200..=299) => {}
         Some(404) => return Ok(None),
         Some(status) => {
-            let phrase = response.status.reason_phrase.unwrap_or_default();
-            return Err(Problem::at("/status/statusCode", format!("{status} {}", rows::cut(&phrase, 100))));
+            let phrase = response.status.reason_phrase.as_deref().unwrap_or_default();
+            return Err(Problem::at("/status/statusCode", format!("{status} {}", rows::cut(phrase, 100))));
         }
     }
     Ok(Some(ListingReading {

@@ -18,7 +18,8 @@ use super::report_head::{self, Contents};
 use super::report_stream::stream;
 use super::set_aside::SetAside;
 use crate::reading::{KeywordObservation, Problem, ReadError, Reading, TrackedKeywords};
-use crate::{rows, words};
+use crate::rows::{self, Named};
+use crate::words;
 
 const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
 const ROWS: &str = "/dataByDepartmentAndSearchTerm";
@@ -88,7 +89,7 @@ impl<'keywords> Rows<'keywords> {
         let index = self.row_count;
         self.row_count += 1;
         // The quick way does not know where it fails, so a row that fails is read once more.
-        let Ok(row) = serde_json::from_str::<SearchTermRow>(raw_row.get()) else {
+        let Ok(Named(row)) = serde_json::from_str::<Named<SearchTermRow>>(raw_row.get()) else {
             let problem = rows::row::<SearchTermRow>(raw_row).err();
             return self.set_aside(index, &problem.unwrap_or_else(|| Problem::at("", "unreadable")), raw_row);
         };
@@ -142,7 +143,7 @@ impl<'keywords> Rows<'keywords> {
 
     fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
         self.set_aside.push(ROWS, index, problem, raw_row);
-        if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
+        if let Ok(row) = rows::row::<SearchTermOnly>(raw_row) {
             let keyword_id = self.keyword_id(&row.search_term);
             self.broken_keywords.extend(keyword_id);
         }

@@ -29,7 +29,7 @@ pub(super) fn item_search(payload: &RawPayload) -> Result<Reading, ReadError> {
     let brands = entries.brand_concentration(page.refinement, "/refinement", |refinement: Refinement| {
         let aspects = refinement.aspect_distributions.into_iter().flatten();
         let brands = aspects.filter(|aspect| BRAND.contains(&aspect.localized_aspect_name.as_str()));
-        brands.flat_map(|aspect| aspect.aspect_value_distributions).map(|value| value.match_count).collect()
+        brands.flat_map(|aspect| aspect.0.aspect_value_distributions).map(|value| value.match_count).collect()
     });
 
     let mut observations = Observations::of(asked, payload);
@@ -76,7 +76,7 @@ fn listing(item: ItemSummary) -> Result<ListingReading, Problem> {
         _ => None,
     };
     let bid_count = rows::count(item.bid_count.unwrap_or(0), "/bidCount")?;
-    let feedback_score = feedback_score(item.seller.as_ref())?;
+    let feedback_score = feedback_score(item.seller.as_deref())?;
     let listed_at = match (&item.item_origin_date, &item.item_creation_date) {
         (Some(origin), _) => Some(moment(origin, "/itemOriginDate")?),
         (None, Some(creation)) => Some(moment(creation, "/itemCreationDate")?),

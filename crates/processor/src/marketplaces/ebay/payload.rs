@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::rows::Named;
+
 /// `SearchPagedCollection`; without results it has no `itemSummaries`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +25,7 @@ pub(super) struct SearchPagedCollection<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Refinement {
-    pub(super) aspect_distributions: Option<Vec<AspectDistribution>>,
+    pub(super) aspect_distributions: Option<Vec<Named<AspectDistribution>>>,
 }
 
 /// `AspectDistribution`; the name is in the language of the country site.
@@ -31,7 +33,7 @@ pub(super) struct Refinement {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AspectDistribution {
     pub(super) localized_aspect_name: String,
-    pub(super) aspect_value_distributions: Vec<AspectValueDistribution>,
+    pub(super) aspect_value_distributions: Vec<Named<AspectValueDistribution>>,
 }
 
 /// `AspectValueDistribution`.
@@ -47,9 +49,9 @@ pub(super) struct AspectValueDistribution {
 pub(super) struct ItemSummary {
     pub(super) item_id: String,
     pub(super) title: Option<String>,
-    pub(super) seller: Option<Seller>,
-    pub(super) price: Option<ConvertedAmount>,
-    pub(super) current_bid_price: Option<ConvertedAmount>,
+    pub(super) seller: Option<Named<Seller>>,
+    pub(super) price: Option<Named<ConvertedAmount>>,
+    pub(super) current_bid_price: Option<Named<ConvertedAmount>>,
     pub(super) bid_count: Option<u64>,
     pub(super) buying_options: Option<Vec<String>>,
     pub(super) priority_listing: Option<bool>,
@@ -89,17 +91,17 @@ pub(super) struct Items<'a> {
 pub(super) struct Item {
     pub(super) item_id: String,
     pub(super) title: Option<String>,
-    pub(super) seller: Option<Seller>,
-    pub(super) price: Option<ConvertedAmount>,
-    pub(super) current_bid_price: Option<ConvertedAmount>,
+    pub(super) seller: Option<Named<Seller>>,
+    pub(super) price: Option<Named<ConvertedAmount>>,
+    pub(super) current_bid_price: Option<Named<ConvertedAmount>>,
     pub(super) bid_count: Option<u64>,
     pub(super) buying_options: Option<Vec<String>>,
     pub(super) item_web_url: Option<String>,
     pub(super) item_origin_date: Option<String>,
     pub(super) item_creation_date: Option<String>,
     pub(super) watch_count: Option<u64>,
-    pub(super) estimated_availabilities: Option<Vec<EstimatedAvailability>>,
-    pub(super) primary_product_review_rating: Option<ReviewRating>,
+    pub(super) estimated_availabilities: Option<Vec<Named<EstimatedAvailability>>>,
+    pub(super) primary_product_review_rating: Option<Named<ReviewRating>>,
 }
 
 /// `EstimatedAvailability`: the same item by each way of delivery.
@@ -128,7 +130,7 @@ pub(super) struct CategorySuggestionResponse<'a> {
 /// `CategorySuggestion`.
 #[derive(Deserialize)]
 pub(super) struct CategorySuggestion {
-    pub(super) category: Category,
+    pub(super) category: Named<Category>,
 }
 
 /// `Category`.
@@ -155,7 +157,7 @@ pub(super) struct SalesHistoryPagedCollection<'a> {
 pub(super) struct ItemSales {
     pub(super) item_id: String,
     pub(super) total_sold_quantity: Option<u64>,
-    pub(super) last_sold_price: Option<ConvertedAmount>,
+    pub(super) last_sold_price: Option<Named<ConvertedAmount>>,
 }
 
 /// `TargetedBidsPagedCollection`; where nothing is suggested it may have no `suggestedBids`.
@@ -172,7 +174,7 @@ pub(super) struct TargetedBidsPagedCollection<'a> {
 pub(super) struct SuggestedBid {
     pub(super) keyword_text: String,
     pub(super) match_type: Option<String>,
-    pub(super) proposed_bid: Option<ProposedBid>,
+    pub(super) proposed_bid: Option<Named<ProposedBid>>,
 }
 
 /// `ProposedBid`.

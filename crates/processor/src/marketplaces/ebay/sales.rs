@@ -41,7 +41,7 @@ pub(super) fn item_sales(payload: &RawPayload) -> Result<Reading, ReadError> {
 fn sold(item: ItemSales) -> Result<ListingReading, Problem> {
     Ok(ListingReading {
         marketplace_listing_id: rows::identifier(&item.item_id, "/itemId")?,
-        price: item.last_sold_price.as_ref().map(|amount| price(amount, "/lastSoldPrice")).transpose()?,
+        price: item.last_sold_price.as_deref().map(|amount| price(amount, "/lastSoldPrice")).transpose()?,
         sold_count: rows::optional_count(item.total_sold_quantity, "/totalSoldQuantity")?,
         ..ListingReading::default()
     })

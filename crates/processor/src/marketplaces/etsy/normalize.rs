@@ -81,7 +81,7 @@ fn normalize(listing: ShopListing, fetched_at: DateTime<Utc>) -> Result<ListingR
         seller: listing.shop_id.map(|shop_id| shop_id.to_string()),
         listing_url: rows::text(listing.url.as_deref()),
         listed_at,
-        price: listing.price.as_ref().map(price).transpose()?,
+        price: listing.price.as_deref().map(price).transpose()?,
         view_count: views.filter(|views| *views > 0 || is_counted),
         favorite_count: listing.num_favorers.map(|favorers| rows::count(favorers, "/num_favorers")).transpose()?,
         ..ListingReading::default()

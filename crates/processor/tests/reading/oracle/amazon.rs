@@ -148,7 +148,7 @@ fn summary(row: &Json) -> Read<Option<ListingReading>> {
 /// Returns the price of an offer as it stands, and to how many it is shown.
 fn offer(json: &Json) -> Read<(&Json, f64)> {
     let listing_price = json.required("listingPrice")?;
-    listing_price.required("amount")?.fraction()?;
+    listing_price.required("amount")?.number()?;
     listing_price.required("currencyCode")?.text()?;
     let mut visitors = 0.0;
     for segment in json.field("featuredOfferSegments")?.map(Json::list).transpose()?.unwrap_or_default() {

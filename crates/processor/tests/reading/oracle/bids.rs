@@ -92,7 +92,8 @@ fn ebay_row(row: &Json) -> Read<Option<(String, Option<Bid>)>> {
     let text = row.required("keywordText")?.text()?.to_owned();
     let match_type = row.field("matchType")?.map(Json::text).transpose()?;
     let proposed = row.field("proposedBid")?;
-    let texts = |name: &str| proposed.map(|bid| bid.field(name)).transpose().map(Option::flatten)?.map(Json::text).transpose();
+    let texts =
+        |name: &str| proposed.map(|bid| bid.field(name)).transpose().map(Option::flatten)?.map(Json::text).transpose();
     let [value, low, high] = [texts("value")?, texts("rangeStart")?, texts("rangeEnd")?];
     let currency = texts("currency")?;
     let Some(bid) = proposed else { return Ok(is_exact(match_type).then_some((text, None))) };
@@ -120,7 +121,7 @@ fn amazon_row(row: &Json) -> Read<Option<(String, Option<Bid>)>> {
         if let Some(bid) = info.field("suggestedBid")? {
             let amounts = [bid.field("suggested")?, bid.field("rangeStart")?, bid.field("rangeEnd")?];
             for amount in amounts.into_iter().flatten() {
-                amount.fraction()?;
+                amount.number()?;
             }
             suggested = Some(amounts);
         }

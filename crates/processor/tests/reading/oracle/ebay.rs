@@ -156,7 +156,8 @@ fn item(row: &Json) -> Read<ListingReading> {
         Some(most) if most > 1_000_000_000_000 => Err(Broken),
         most => Ok(most.map(|most| most as i64)),
     };
-    let reviews = row.field("primaryProductReviewRating")?.map(|rating| rating.field("reviewCount")).transpose()?.flatten();
+    let reviews =
+        row.field("primaryProductReviewRating")?.map(|rating| rating.field("reviewCount")).transpose()?.flatten();
     Ok(ListingReading {
         sold_count: most(sold)?,
         available_count: most(available)?,
@@ -206,8 +207,10 @@ pub(super) fn sales(question: &Question, json: &Json) -> Read<Facts> {
 }
 
 fn sale(row: &Json) -> Read<ListingReading> {
-    let last: Option<Price> =
-        row.field("lastSoldPrice")?.map(|json| money(json).and_then(|(value, currency)| price(amount(value)?, currency))).transpose()?;
+    let last: Option<Price> = row
+        .field("lastSoldPrice")?
+        .map(|json| money(json).and_then(|(value, currency)| price(amount(value)?, currency)))
+        .transpose()?;
     Ok(ListingReading {
         marketplace_listing_id: identifier(row.required("itemId")?)?,
         price: last,

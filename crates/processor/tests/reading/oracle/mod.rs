@@ -12,7 +12,7 @@ mod reports;
 use digitallz_common::observation::{Metric, Period};
 use digitallz_processor::reading::{CategoryReading, ListingReading, ReadError, Reading, SellerReading, SerpEntry};
 
-use crate::json::{Broken, Json, Read};
+use crate::json::{Broken, Json, Read, Unread};
 use crate::question::Question;
 use digitallz_common::marketplace::Resource;
 
@@ -48,7 +48,7 @@ pub fn compare(question: &Question, body: &[u8], outcome: &Result<Reading, ReadE
     let Ok(text) = std::str::from_utf8(bytes) else {
         // A field that nobody reads may hold anything. What was read otherwise is compared with what can be read.
         let Ok(reading) = outcome else { return Ok(()) };
-        let Some(json) = Json::parse(&String::from_utf8_lossy(bytes)) else { return Ok(()) };
+        let Ok(json) = Json::parse(&String::from_utf8_lossy(bytes)) else { return Ok(()) };
         return facts(question, &json).map_or(Ok(()), |facts| difference(&facts, reading));
     };
     if bytes.is_empty() && question.status_code == 204 {
@@ -59,11 +59,12 @@ pub fn compare(question: &Question, body: &[u8], outcome: &Result<Reading, ReadE
     }
     match (Json::parse(text).map(|json| facts(question, &json)), outcome) {
         // A report is stepped through, and what stands beside its rows is stepped over.
-        (None, Ok(_)) if reports::is_report(question.resource) => Ok(()),
-        (None, outcome) => refused(outcome, "it is not JSON"),
-        (Some(Err(Broken)), outcome) => refused(outcome, "its frame breaks the contract"),
-        (Some(Ok(facts)), Ok(reading)) => difference(&facts, reading),
-        (Some(Ok(_)), Err(error)) => Err(format!("it keeps the contract, but was refused: {error}")),
+        (Err(_), Ok(_)) if reports::is_report(question.resource) => Ok(()),
+        (Err(Unread::Deep), _) => Ok(()),
+        (Err(Unread::NotJson), outcome) => refused(outcome, "it is not JSON"),
+        (Ok(Err(Broken)), outcome) => refused(outcome, "its frame breaks the contract"),
+        (Ok(Ok(facts)), Ok(reading)) => difference(&facts, reading),
+        (Ok(Ok(_)), Err(error)) => Err(format!("it keeps the contract, but was refused: {error}")),
     }
 }
 

@@ -95,7 +95,8 @@ impl<'a> Page<'a> {
         let most = by_currency.values().map(Vec::len).max();
         let found = by_currency.into_iter().find(|(_, amounts)| Some(amounts.len()) == most);
         let currency = found.as_ref().map(|(currency, _)| (*currency).to_owned());
-        let amounts: Vec<f64> = found.into_iter().flat_map(|(_, amounts)| amounts).filter_map(|amount| amount.to_f64()).collect();
+        let amounts: Vec<f64> =
+            found.into_iter().flat_map(|(_, amounts)| amounts).filter_map(|amount| amount.to_f64()).collect();
         for (metric, part) in metrics.into_iter().zip([0.25, 0.5, 0.75]) {
             if let Some(metric) = metric {
                 self.say_in(metric, quantile(amounts.clone(), part), currency.clone());
@@ -150,7 +151,7 @@ impl<'a> Page<'a> {
 }
 
 /// Returns the sum of the squares of shares.
-pub(super) fn concentration(counts: impl Iterator<Item = u64> ) -> Option<f64> {
+pub(super) fn concentration(counts: impl Iterator<Item = u64>) -> Option<f64> {
     let counts: Vec<f64> = counts.map(|count| count as f64).collect();
     let total: f64 = counts.iter().sum();
     (total > 0.0).then(|| counts.iter().map(|count| (count / total) * (count / total)).sum())
@@ -166,10 +167,14 @@ fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
 
 /// Returns the words of a text in the normal form of keywords.
 fn words(text: &str) -> Vec<String> {
-    let normal = text.split_whitespace().filter_map(|word| Keyword::parse(word).ok().map(|word| word.as_str().to_owned()));
+    let normal =
+        text.split_whitespace().filter_map(|word| Keyword::parse(word).ok().map(|word| word.as_str().to_owned()));
     let normal = normal.collect::<Vec<_>>().join(" ");
     let parts = normal.split([' ', ',', ';', '/', '|']);
-    parts.map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned()).filter(|word| !word.is_empty()).collect()
+    parts
+        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// Returns a human text that may be absent.
