@@ -17,7 +17,8 @@ pub struct TableHash {
     pub content_hash: String,
 }
 
-/// Hashes every table that a reading fills, in the order of their names. The tables are read whole.
+/// Hashes every table that a reading fills, in the order of their names. The tables are read whole;
+/// those without rows are left out.
 pub async fn of_tables(connection: &mut PgConnection) -> Result<Vec<TableHash>, sqlx::Error> {
     sqlx::query_file_as!(TableHash, "src/content_hash.sql").fetch_all(connection).await
 }

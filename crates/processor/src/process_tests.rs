@@ -21,8 +21,8 @@ use crate::{Context, process};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database of its own with one crawl run and one keyword in it.
-struct World {
-    db: PgPool,
+pub(super) struct World {
+    pub(super) db: PgPool,
     admin: PgPool,
     name: String,
     crawl_run_id: Uuid,
@@ -32,7 +32,7 @@ struct World {
 
 impl World {
     /// Makes a world, or nothing where no server is named.
-    async fn new() -> Option<World> {
+    pub(super) async fn new() -> Option<World> {
         let Ok(url) = std::env::var("DATABASE_URL") else {
             println!("skipped: DATABASE_URL is not set");
             return None;
@@ -65,11 +65,16 @@ impl World {
 
     /// Stores a payload fetched some hours after the world began, and enqueues the job that reads it.
     async fn store(&self, hours: i64, body: &str) -> i64 {
+        self.store_as(&Uuid::now_v7().to_string(), Resource::ItemSearch, hours, body).await
+    }
+
+    /// Stores the same as the answer of a resource under a request key.
+    pub(super) async fn store_as(&self, request_key: &str, resource: Resource, hours: i64, body: &str) -> i64 {
         let fetched_at = self.now + TimeDelta::hours(hours);
         let payload = NewRawPayload {
-            request_key: Uuid::now_v7().to_string(),
+            request_key: request_key.to_owned(),
             site: site(),
-            resource: Resource::ItemSearch,
+            resource,
             keyword_id: Some(self.keyword_id),
             crawl_run_id: self.crawl_run_id,
             job_id: None,
@@ -93,7 +98,7 @@ impl World {
     }
 
     /// Works until no job is open.
-    async fn work(&self, concurrency: usize) {
+    pub(super) async fn work(&self, concurrency: usize) {
         let shutdown = CancellationToken::new();
         let ctx = Context { db: self.db.clone(), clock: Clock::manual(self.now + TimeDelta::days(1)) };
         let handler = move |job, attempt| {
@@ -119,7 +124,7 @@ impl World {
     }
 
     /// Hands every finished job to the queue again, as if its worker had died after the work.
-    async fn start_over(&self) {
+    pub(super) async fn start_over(&self) {
         let all = "update ops.jobs set state = 'dead'";
         sqlx::raw_sql(all).execute(&self.db).await.expect("an update");
         let jobs = sqlx::query_scalar!("select job_id from ops.jobs").fetch_all(&self.db).await.expect("jobs");
@@ -150,7 +155,7 @@ impl World {
         .await
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.db.close().await;
         let drop_it = format!("drop database {} with (force)", self.name);
         sqlx::raw_sql(AssertSqlSafe(drop_it)).execute(&self.admin).await.expect("dropped");
