@@ -72,7 +72,9 @@ sqlx: packages
 dictionary: packages
 	cargo build --locked -p digitallz
 	@mkdir -p docs
-	$(DIGITALLZ) --data-dir $(TEST_DATA_DIR) db dictionary > target/data-dictionary.md
+	rm -rf target/dictionary-data
+	$(DIGITALLZ) --data-dir target/dictionary-data db dictionary > target/data-dictionary.md
+	rm -rf target/dictionary-data
 	mv target/data-dictionary.md docs/data-dictionary.md
 
 sqlx-check: packages

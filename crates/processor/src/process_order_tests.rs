@@ -1,6 +1,4 @@
 //! The same payloads leave the same tables: read in any order, twice, or by many workers at once. It needs `DATABASE_URL`.
-//!
-//! The answers here tell a listing's title each time, and come at different moments, as those of one resource do.
 
 use digitallz_common::marketplace::Resource;
 use proptest::prelude::*;
@@ -12,9 +10,9 @@ use super::tests::World;
 use crate::content_hash::{self, TableHash};
 
 /// How many sets of payloads are tried; each takes three databases.
-const SETS: usize = 3;
+const SETS: usize = 4;
 
-/// An answer of a resource, some hours after the world began.
+/// An answer of a resource, some hours after the world began; two may come at the same moment.
 #[derive(Clone, Debug)]
 struct Answer {
     resource: Resource,
@@ -24,7 +22,7 @@ struct Answer {
 
 fn item() -> impl Strategy<Value = Value> {
     let price = prop::sample::select(vec!["1.00", "2.50", "1,00", "10.125"]);
-    let title = prop::sample::select(vec!["Blue mug", "Mug &amp; saucer", "MUG blue", "Teapot"]);
+    let title = prop::sample::select(vec![None, None, Some("Blue mug"), Some("Mug &amp; saucer"), Some("MUG blue")]);
     (1u32..9, price, title, 0u32..3, any::<bool>()).prop_map(|(number, price, title, seller, is_promoted)| {
         json!({
             "itemId": format!("v1|{number}|0"), "title": title, "buyingOptions": ["FIXED_PRICE"],
@@ -55,8 +53,11 @@ fn body() -> impl Strategy<Value = (Resource, String)> {
 /// Payloads in two orders.
 fn answers() -> impl Strategy<Value = (Vec<Answer>, Vec<usize>)> {
     prop::collection::vec(body(), 2..9).prop_flat_map(|bodies| {
-        let answers: Vec<Answer> =
-            bodies.into_iter().zip(0..).map(|((resource, body), hours)| Answer { resource, hours, body }).collect();
+        let answers: Vec<Answer> = bodies
+            .into_iter()
+            .zip(0..)
+            .map(|((resource, body), number)| Answer { resource, hours: number / 2, body })
+            .collect();
         let order: Vec<usize> = (0..answers.len()).collect();
         (Just(answers), Just(order).prop_shuffle())
     })

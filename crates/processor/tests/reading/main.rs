@@ -9,6 +9,8 @@ mod question;
 mod recordings;
 
 use digitallz_common::marketplace::Resource;
+use digitallz_common::observation::Observed;
+use digitallz_processor::reading::Reading;
 
 use crate::fuzzing::Target;
 
@@ -26,6 +28,32 @@ fn every_fixture_says_what_was_read() {
         if let Err(wrong) = fixture.question.judge(&fixture.body) {
             panic!("{}: {wrong}", fixture.name);
         }
+    }
+}
+
+#[test]
+fn the_second_reader_notices_every_wrong_value() {
+    for fixture in fixtures::all() {
+        let Ok(reading) = fixture.question.read(&fixture.body) else { continue };
+        let is_noticed = |wrong: Reading| oracle::compare(&fixture.question, &fixture.body, &Ok(wrong)).is_err();
+        for index in 0..reading.observations.len() {
+            let mut wrong = reading.clone();
+            let observed = &mut wrong.observations[index].observed;
+            *observed = Observed::Value(observed.value().map_or(0.0, |value| value + 1.0));
+            assert!(is_noticed(wrong), "{}: {:?}", fixture.name, reading.observations[index]);
+            let mut lost = reading.clone();
+            lost.observations.remove(index);
+            assert!(is_noticed(lost), "{}: {:?} is lost", fixture.name, reading.observations[index]);
+        }
+        for index in 0..reading.listings.len() {
+            let mut wrong = reading.clone();
+            wrong.listings[index].title = Some("another".to_owned());
+            assert!(is_noticed(wrong), "{}: {:?}", fixture.name, reading.listings[index]);
+        }
+        if !reading.quarantined.is_empty() {
+            assert!(is_noticed(Reading { quarantined: Vec::new(), ..reading.clone() }), "{}", fixture.name);
+        }
+        assert!(is_noticed(Reading { row_count: reading.row_count + 1, ..reading }), "{}", fixture.name);
     }
 }
 

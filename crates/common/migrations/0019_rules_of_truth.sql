@@ -27,3 +27,23 @@ alter table core.keyword_observations
             and period_end_date = (period_start_date + interval '3 months' - interval '1 day')::date));
 comment on column core.keyword_observations.status_reason is 'Why there is no value; of an estimated or imputed value, the method; null exactly for what was observed.';
 comment on column analytics.keyword_observations_v1.status_reason is 'Why there is no value; of an estimated or imputed value, the method; null exactly for what was observed.';
+
+-- What is known of a listing is, field by field, what the latest sample that tells it says. Which sample that was must be known,
+-- or the order of reading would matter.
+alter table core.listings
+    add column title_seen_at       timestamptz,
+    add column seller_seen_at      timestamptz,
+    add column brand_seen_at       timestamptz,
+    add column listing_url_seen_at timestamptz,
+    add column listed_at_seen_at   timestamptz;
+update core.listings
+set title_seen_at = case when title is not null then last_seen_at end,
+    seller_seen_at = case when seller is not null then last_seen_at end,
+    brand_seen_at = case when brand is not null then last_seen_at end,
+    listing_url_seen_at = case when listing_url is not null then last_seen_at end,
+    listed_at_seen_at = case when listed_at is not null then last_seen_at end;
+comment on column core.listings.title_seen_at is 'When the sample was taken that tells the title.';
+comment on column core.listings.seller_seen_at is 'When the sample was taken that tells the seller.';
+comment on column core.listings.brand_seen_at is 'When the sample was taken that tells the brand.';
+comment on column core.listings.listing_url_seen_at is 'When the sample was taken that tells the address.';
+comment on column core.listings.listed_at_seen_at is 'When the sample was taken that tells listed_at.';
