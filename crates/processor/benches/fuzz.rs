@@ -1,14 +1,13 @@
 //! `make fuzz`: every resource's fuzz target, for FUZZ_SECONDS each (600), on as many threads as there are processors.
 //!
-//! What is found is written to `target/fuzz`, one file per answer. FUZZ_SEED (the time) begins another walk, FUZZ_RESOURCE
-//! chooses one target. The last line is JSON.
+//! What is found is written to `target/fuzz`, one file per answer. FUZZ_SEED repeats a walk, FUZZ_RESOURCE chooses one target. The last line is JSON.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::exit;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use digitallz_common::marketplace::Resource;
 
@@ -42,8 +41,7 @@ struct Tally {
 
 fn main() {
     let seconds = setting("FUZZ_SECONDS").unwrap_or(600);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = setting("FUZZ_SEED").unwrap_or(now.as_secs());
+    let seed = setting("FUZZ_SEED").unwrap_or_else(|| rand::random::<u32>().into());
     let chosen = std::env::var("FUZZ_RESOURCE").ok();
     let resources: Vec<Resource> =
         Resource::ALL.into_iter().filter(|one| chosen.as_deref().is_none_or(|name| name == one.name())).collect();

@@ -108,6 +108,25 @@ async fn the_same_payloads_leave_the_same_tables_in_any_order_twice_and_in_paral
 }
 
 #[tokio::test]
+async fn a_title_is_that_of_the_latest_sample_that_tells_one() {
+    let page = |title: &str| {
+        let item = json!({"itemId": "v1|1|0", "title": title, "itemWebUrl": "https://e/1"});
+        json!({"href": "https://", "total": 1, "limit": 50, "offset": 0, "itemSummaries": [item]}).to_string()
+    };
+    let answers = [("early", 1), ("late", 2), ("", 3)];
+    for order in [[0, 1, 2], [2, 0, 1], [2, 1, 0], [1, 2, 0]] {
+        let Some(world) = World::new().await else { return };
+        for (title, hours) in order.map(|number: usize| answers[number]) {
+            store(&world, hours as usize, &Answer { resource: Resource::ItemSearch, hours, body: page(title) }).await;
+            world.work(1).await;
+        }
+        let title = world.text("select title from core.listings").await;
+        assert_eq!(title, "late", "in the order {order:?}");
+        world.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_hash_tells_one_value_from_another() {
     let Some(world) = World::new().await else { return };
     let page = |price: &str| {

@@ -139,7 +139,7 @@ impl World {
     }
 
     /// Returns the only value of the only row.
-    async fn text(&self, sql: &'static str) -> String {
+    pub(super) async fn text(&self, sql: &'static str) -> String {
         use sqlx::{Executor, Row};
         let row = self.db.fetch_one(AssertSqlSafe(format!("select ({sql})::text"))).await.expect(sql);
         row.try_get::<Option<String>, _>(0).expect(sql).unwrap_or_default()

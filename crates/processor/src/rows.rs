@@ -83,7 +83,7 @@ impl NumberText {
         match self.0.contains(['e', 'E']) {
             true => Decimal::from_scientific(&self.0)
                 .ok()
-                .filter(|value| believable(value))
+                .filter(believable)
                 .ok_or_else(|| no_amount(&self.0, json_pointer)),
             false => amount(&self.0, json_pointer),
         }

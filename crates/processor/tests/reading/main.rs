@@ -80,6 +80,7 @@ fn changed_answers_never_give_a_wrong_value() {
     let threads = Resource::ALL.map(|resource| {
         std::thread::spawn(move || {
             let mut target = Target::new(resource, 1);
+            let begun_with = target.corpus_len();
             for _ in 0..EXECUTIONS {
                 let fixture = target.next();
                 if let Err(finding) = target.attempt(fixture) {
@@ -87,6 +88,7 @@ fn changed_answers_never_give_a_wrong_value() {
                     panic!("{resource}, from {}: {}\n{}", finding.fixture, finding.wrong, &text);
                 }
             }
+            assert!(target.corpus_len() > begun_with, "no change of {resource} made anything new");
         })
     });
     for thread in threads {
