@@ -221,11 +221,8 @@ mod tests {
 
     #[test]
     fn an_amount_is_kept_to_the_last_digit() {
-        for text in ["0", "12.50", "12345678901234.5678901"] {
-            assert_eq!(
-                amount(text, "").map(|amount| amount.to_string()).ok().as_deref(),
-                (text.len() < 20).then_some(text)
-            );
+        for text in ["0", "12.50", "999999999999.5678901"] {
+            assert_eq!(amount(text, "").map(|amount| amount.to_string()).as_deref(), Ok(text));
         }
         for text in ["", ".", "5.", ".5", "1,5", "-1", "+1", "1e2", " 1", "1000000000001"] {
             assert!(amount(text, "/price").is_err(), "{text}");

@@ -252,7 +252,10 @@ pub(super) mod tests {
                 ("limit", "50"),
                 ("offset", "0"),
                 ("filter", "buyingOptions:{AUCTION|FIXED_PRICE}"),
-                ("fieldgroups", FIELD_GROUPS),
+                (
+                    "fieldgroups",
+                    "MATCHING_ITEMS,ASPECT_REFINEMENTS,CATEGORY_REFINEMENTS,CONDITION_REFINEMENTS,BUYING_OPTION_REFINEMENTS"
+                ),
             ]
         );
         let [(name, value)] = &request.headers[..] else { panic!("one header") };
