@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-process bench-quota bench-stream chaos check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -39,6 +39,10 @@ chaos: packages
 	cargo build --locked --profile demo -p digitallz
 	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench chaos
 
+## Change the answers made by hand at random and hold what is read against a second reader, FUZZ_SECONDS (600) per resource.
+fuzz:
+	cargo bench --quiet --locked --profile demo -p digitallz-processor --bench fuzz
+
 ## What continuous integration runs besides the tests.
 check: packages tools fmt clippy doc deny unused sqlx-check
 
@@ -68,6 +72,15 @@ unused:
 ## Renew the committed metadata of the queries in .sqlx, after a query or a migration changed.
 sqlx: packages
 	@deploy/query-metadata renew
+
+## Renew docs/data-dictionary.md from the comments in the database, after a migration.
+dictionary: packages
+	cargo build --locked -p digitallz
+	@mkdir -p docs
+	rm -rf target/dictionary-data
+	$(DIGITALLZ) --data-dir target/dictionary-data db dictionary > target/data-dictionary.md
+	rm -rf target/dictionary-data
+	mv target/data-dictionary.md docs/data-dictionary.md
 
 sqlx-check: packages
 	@deploy/query-metadata check

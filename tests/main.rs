@@ -6,14 +6,15 @@
 mod architecture;
 mod chaos;
 mod command_line;
+mod constraints;
 mod contract_modes;
 mod contracts;
 mod demo;
 mod documents;
 mod faults;
 mod harness;
-mod keywords;
 mod imports;
+mod keywords;
 mod killed;
 mod operations;
 mod pipeline;

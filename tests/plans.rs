@@ -198,9 +198,12 @@ async fn selectors_choose_what_they_say() {
     world.app.work_until_idle().await;
     database
         .execute(&format!(
-            "update core.keyword_observations set observed_at = case
-                 when keyword_id = (select keyword_id from core.keywords where marketplace = 'ebay' and keyword_text = '{}')
-                 then now() - interval '8 days' else now() end",
+            "update core.keyword_observations
+             set observed_at = at, period_start_date = (at at time zone 'utc')::date, period_end_date = (at at time zone 'utc')::date
+             from (select keyword_id, case when marketplace = 'ebay' and keyword_text = '{}'
+                                           then now() - interval '8 days' else now() end as at
+                   from core.keywords) moments
+             where moments.keyword_id = keyword_observations.keyword_id",
             all[0]
         ))
         .await;

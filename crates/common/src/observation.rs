@@ -19,10 +19,22 @@ pub enum Metric {
     SellerCount,
     /// Herfindahl-Hirschman index of sellers or brands among the entries of the page, 0 to 1.
     SellerConcentration,
+    /// Herfindahl-Hirschman index of brands among the listings that match, as the marketplace counts them by brand.
+    BrandConcentration,
+    /// Price below which a quarter of the entries of the page lie.
+    PriceLowerQuartile,
     /// Median price of the entries of the page.
     PriceMedian,
+    /// Price below which three quarters of the entries of the page lie.
+    PriceUpperQuartile,
     /// Median favourites of the entries of the page.
     FavoriteMedian,
+    /// Median favourites of the first ten entries.
+    IncumbentFavoriteMedian,
+    /// Median reviews of the first entries of a search, as their own answer tells them.
+    IncumbentReviewMedian,
+    /// Share of the entries that were listed within the last 30 days, of those that tell when they were listed.
+    NewListingShare,
     /// Median best sales rank of the entries of the page.
     SalesRankMedian,
     /// Median feedback score of the sellers of the page.
@@ -139,8 +151,14 @@ impl Metric {
             Metric::ResultCount => "result_count",
             Metric::SellerCount => "seller_count",
             Metric::SellerConcentration => "seller_concentration",
+            Metric::BrandConcentration => "brand_concentration",
+            Metric::PriceLowerQuartile => "price_lower_quartile",
             Metric::PriceMedian => "price_median",
+            Metric::PriceUpperQuartile => "price_upper_quartile",
             Metric::FavoriteMedian => "favorite_median",
+            Metric::IncumbentFavoriteMedian => "incumbent_favorite_median",
+            Metric::IncumbentReviewMedian => "incumbent_review_median",
+            Metric::NewListingShare => "new_listing_share",
             Metric::SalesRankMedian => "sales_rank_median",
             Metric::SellerFeedbackMedian => "seller_feedback_median",
             Metric::TitleMatchShare => "title_match_share",
@@ -180,11 +198,15 @@ impl Metric {
             Metric::TopClickShare
             | Metric::TopConversionShare
             | Metric::SellerConcentration
+            | Metric::BrandConcentration
+            | Metric::NewListingShare
             | Metric::TitleMatchShare
             | Metric::PromotedShare => "share",
             Metric::ResultCount | Metric::SoldCountListings | Metric::SoldListingCount => "listings",
             Metric::SellerCount => "sellers",
-            Metric::PriceMedian
+            Metric::PriceLowerQuartile
+            | Metric::PriceMedian
+            | Metric::PriceUpperQuartile
             | Metric::ClickPriceMedian
             | Metric::CpcSuggested
             | Metric::CpcSuggestedLow
@@ -192,7 +214,8 @@ impl Metric {
             | Metric::SoldPriceMedian
             | Metric::TopOfPageBidLow
             | Metric::TopOfPageBidHigh => "currency",
-            Metric::FavoriteMedian => "favourites",
+            Metric::FavoriteMedian | Metric::IncumbentFavoriteMedian => "favourites",
+            Metric::IncumbentReviewMedian => "reviews",
             Metric::SellerFeedbackMedian => "score",
             Metric::AuctionBids => "bids",
             Metric::AuctionCount => "auctions",
@@ -217,8 +240,8 @@ impl Metric {
 pub enum Observed {
     /// The marketplace said so.
     Value(f64),
-    /// The marketplace itself estimates or suggests it.
-    Estimated(f64),
+    /// It follows from something else, by this method.
+    Estimated(f64, &'static str),
     /// The marketplace was asked and knows of nothing.
     NotFound(&'static str),
     /// What the marketplace said cannot be the value.
@@ -233,7 +256,7 @@ impl Observed {
     /// Returns the value, if there is one.
     pub fn value(&self) -> Option<f64> {
         match self {
-            Observed::Value(value) | Observed::Estimated(value) => Some(*value),
+            Observed::Value(value) | Observed::Estimated(value, _) => Some(*value),
             Observed::NotFound(_) | Observed::Invalid(_) | Observed::BelowThreshold(_) | Observed::Unavailable(_) => {
                 None
             }
@@ -244,7 +267,7 @@ impl Observed {
     pub fn status(&self) -> &'static str {
         match self {
             Observed::Value(_) => "observed",
-            Observed::Estimated(_) => "estimated",
+            Observed::Estimated(..) => "estimated",
             Observed::NotFound(_) => "not_found",
             Observed::Invalid(_) => "invalid",
             Observed::BelowThreshold(_) => "below_threshold",
@@ -252,11 +275,12 @@ impl Observed {
         }
     }
 
-    /// Returns why there is no value.
+    /// Returns why there is no value, or the method of an estimate; nothing of what was observed.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Observed::Value(_) | Observed::Estimated(_) => None,
-            Observed::NotFound(reason)
+            Observed::Value(_) => None,
+            Observed::Estimated(_, reason)
+            | Observed::NotFound(reason)
             | Observed::Invalid(reason)
             | Observed::BelowThreshold(reason)
             | Observed::Unavailable(reason) => Some(reason),

@@ -81,7 +81,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// Run pretend marketplaces and print the settings that point the collectors at them.
     Sandbox(SandboxArgs),
-    /// The private Postgres.
+    /// The private Postgres, and what the tables hold.
     #[command(subcommand)]
     Db(DbCommand),
     /// Keywords to follow.
@@ -183,13 +183,15 @@ pub struct SandboxArgs {
     pub now: Option<chrono::DateTime<chrono::Utc>>,
 }
 
-/// The private Postgres.
+/// The database, private or not.
 #[derive(Debug, Subcommand)]
 pub enum DbCommand {
     /// Print the connection string; starts the private Postgres and leaves it running.
     Url,
     /// Stop the private Postgres.
     Stop,
+    /// Print every table and view with its columns and what they mean.
+    Dictionary,
 }
 
 /// Keywords to follow.

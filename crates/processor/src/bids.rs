@@ -13,6 +13,8 @@ use crate::guard::{Guard, Row};
 use crate::reading::{KeywordObservation, Problem, QuarantinedRow, Reading, TrackedKeywords};
 use crate::{rows, words};
 
+/// The method by which bids are known: nobody says that they were paid.
+pub(crate) const SUGGESTED: &str = "suggested by the marketplace";
 /// From this bid on, an answer without a single fraction may well be in cents.
 const DOUBTFUL_BID: Decimal = Decimal::TEN;
 
@@ -91,7 +93,7 @@ impl<'keywords> Bids<'keywords> {
             }
             Err(problem) => {
                 self.quarantined.push(rows::quarantined(format!("{rows_pointer}/{index}"), &problem, raw_row));
-                if let Ok(named) = serde_json::from_str::<KeywordOnly>(raw_row.get()) {
+                if let Ok(named) = rows::row::<KeywordOnly>(raw_row) {
                     self.broken_keywords.extend(self.keyword_id(&named.keyword));
                 }
             }
@@ -161,7 +163,10 @@ impl<'keywords> Bids<'keywords> {
             Some(_) if self.is_doubtful => {
                 Observed::Invalid("every bid of the answer is a whole number: it may be in cents")
             }
-            Some(amount) => amount.to_f64().map_or(Observed::Invalid("not a number"), Observed::Estimated),
+            Some(amount) => {
+                let estimated = |amount| Observed::Estimated(amount, SUGGESTED);
+                amount.to_f64().map_or(Observed::Invalid("not a number"), estimated)
+            }
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use digitallz_common::observation::{Metric, Observed, Period};
 use digitallz_common::raw_payload::RawPayload;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::guard::{Guard, Row};
@@ -13,11 +15,15 @@ use crate::reading::{
     EntryKind, KeywordObservation, ListingReading, Problem, QuarantinedRow, ReadError, Reading, SerpEntry,
 };
 use crate::rows;
-use crate::statistics::{concentration, median, occurrences};
+use crate::statistics::{concentration, median, occurrences, quartiles};
 use crate::words::Words;
 
 /// Last position that is believed; no marketplace pages further than 12,000.
 const MAX_POSITION: u64 = 100_000;
+/// Positions whose listings are the incumbents: who is new has to get past them.
+const INCUMBENTS: usize = 10;
+/// How many days long a listing is new.
+const NEW_DAYS: i64 = 30;
 
 /// The keyword a page was asked for.
 #[derive(Clone, Copy)]
@@ -121,9 +127,56 @@ impl Entries {
         self.summed_up("no entry names one", || concentration(occurrences(self.all().filter_map(&name)).into_values()))
     }
 
+    /// Returns how concentrated all that matches is on few brands, by the counts that stand beside the page. Counts that
+    /// break the contract are set aside like a row.
+    pub(crate) fn brand_concentration<'a, Refinements: Deserialize<'a>>(
+        &mut self,
+        refinements: Option<&'a RawValue>,
+        json_pointer: &str,
+        counts: impl Fn(Refinements) -> Vec<u64>,
+    ) -> Observed {
+        let read = |raw: &'a RawValue| {
+            let counts = counts(rows::row(raw)?);
+            counts.iter().try_for_each(|count| rows::count(*count, "").map(drop))?;
+            Ok(counts)
+        };
+        match refinements.map(|raw| read(raw).map_err(|problem: Problem| (problem, raw))) {
+            Some(Ok(counts)) => {
+                concentration(counts).map_or(Observed::Unavailable("the answer counts no brands"), Observed::Value)
+            }
+            Some(Err((problem, raw))) => {
+                self.quarantined.push(rows::quarantined(json_pointer.to_owned(), &problem, raw));
+                Observed::Unavailable("the counts by brand could not be read")
+            }
+            None => Observed::Unavailable("the answer counts no brands"),
+        }
+    }
+
     /// Returns the median of a number over the entries that have it.
     pub(crate) fn median(&self, number: impl Fn(&ListingReading) -> Option<i64>, absence: &'static str) -> Observed {
         self.summed_up(absence, || median(self.all().filter_map(&number).map(Decimal::from).collect())?.to_f64())
+    }
+
+    /// Returns the median of a number over the first entries that have it.
+    pub(crate) fn incumbent_median(
+        &self,
+        number: impl Fn(&ListingReading) -> Option<i64>,
+        absence: &'static str,
+    ) -> Observed {
+        self.summed_up(absence, || {
+            let incumbents = self.listings.iter().filter(|(index, _)| *index < INCUMBENTS);
+            median(incumbents.filter_map(|(_, listing)| number(listing)).map(Decimal::from).collect())?.to_f64()
+        })
+    }
+
+    /// Returns the share of the entries that were listed lately, of those that tell when they were listed.
+    pub(crate) fn new_listing_share(&self, now: DateTime<Utc>) -> Observed {
+        let new_from = now - TimeDelta::days(NEW_DAYS);
+        self.summed_up("no entry tells when it was listed", || {
+            let listed: Vec<DateTime<Utc>> = self.all().filter_map(|listing| listing.listed_at).collect();
+            let new = listed.iter().filter(|listed_at| **listed_at >= new_from).count();
+            (!listed.is_empty()).then(|| new as f64 / listed.len() as f64)
+        })
     }
 
     /// Returns the median feedback score, each seller counted once.
@@ -139,18 +192,19 @@ impl Entries {
         })
     }
 
-    /// Returns the median price over the entries in the most frequent currency, and that currency as the unit.
+    /// Returns the quartiles of the price over the entries in the most frequent currency, and that currency as the unit.
     /// Of two currencies equally frequent, the one first in the alphabet counts.
-    pub(crate) fn price_median(&self) -> (Observed, Option<String>) {
+    pub(crate) fn price_quartiles(&self) -> ([Observed; 3], Option<String>) {
         let currencies = occurrences(self.all().filter_map(|listing| Some(listing.price.as_ref()?.currency.as_str())));
         let most_frequent = currencies.into_iter().max_by(|(left, left_count), (right, right_count)| {
             left_count.cmp(right_count).then_with(|| right.cmp(left))
         });
         let currency = most_frequent.map(|(currency, _)| currency.to_owned());
-        let observed = self.summed_up("no entry has a price", || {
-            let prices = self.all().filter_map(|listing| listing.price.as_ref());
-            let comparable = prices.filter(|price| Some(&price.currency) == currency.as_ref());
-            median(comparable.map(|price| price.amount).collect())?.to_f64()
+        let prices = self.all().filter_map(|listing| listing.price.as_ref());
+        let comparable = prices.filter(|price| Some(&price.currency) == currency.as_ref());
+        let quartiles = quartiles(comparable.map(|price| price.amount).collect());
+        let observed = [0, 1, 2].map(|which| {
+            self.summed_up("no entry has a price", || quartiles.and_then(|quartiles| quartiles[which].to_f64()))
         });
         (observed, currency)
     }
@@ -287,11 +341,19 @@ impl Observations {
         self.list.push(KeywordObservation::new(self.keyword_id, metric, observed, self.period));
     }
 
+    /// Adds the median price, and how prices spread around it.
+    pub(crate) fn add_prices(&mut self, entries: &Entries) {
+        let ([lower, median, upper], currency) = entries.price_quartiles();
+        self.add_money(Metric::PriceLowerQuartile, lower, currency.as_deref());
+        self.add_money(Metric::PriceMedian, median, currency.as_deref());
+        self.add_money(Metric::PriceUpperQuartile, upper, currency.as_deref());
+    }
+
     /// Adds one of money.
-    pub(crate) fn add_money(&mut self, metric: Metric, (observed, currency): (Observed, Option<String>)) {
+    pub(crate) fn add_money(&mut self, metric: Metric, observed: Observed, currency: Option<&str>) {
         self.add(metric, observed);
         if let (Some(observation), Some(currency)) = (self.list.last_mut(), currency) {
-            observation.unit = currency;
+            observation.unit = currency.to_owned();
         }
     }
 

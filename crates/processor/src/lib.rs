@@ -13,6 +13,7 @@ use sqlx::PgPool;
 
 use crate::load::Loader;
 
+pub mod content_hash;
 pub mod drift;
 pub mod imports;
 pub mod marketplaces;

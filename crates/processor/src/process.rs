@@ -147,5 +147,8 @@ fn report(payload: &RawPayload, outcome: &Result<Reading, ReadError>) {
 }
 
 #[cfg(test)]
+#[path = "process_order_tests.rs"]
+mod order_tests;
+#[cfg(test)]
 #[path = "process_tests.rs"]
 mod tests;

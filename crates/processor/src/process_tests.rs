@@ -21,8 +21,8 @@ use crate::{Context, process};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database of its own with one crawl run and one keyword in it.
-struct World {
-    db: PgPool,
+pub(super) struct World {
+    pub(super) db: PgPool,
     admin: PgPool,
     name: String,
     crawl_run_id: Uuid,
@@ -32,7 +32,7 @@ struct World {
 
 impl World {
     /// Makes a world, or nothing where no server is named.
-    async fn new() -> Option<World> {
+    pub(super) async fn new() -> Option<World> {
         let Ok(url) = std::env::var("DATABASE_URL") else {
             println!("skipped: DATABASE_URL is not set");
             return None;
@@ -65,11 +65,16 @@ impl World {
 
     /// Stores a payload fetched some hours after the world began, and enqueues the job that reads it.
     async fn store(&self, hours: i64, body: &str) -> i64 {
+        self.store_as(&Uuid::now_v7().to_string(), Resource::ItemSearch, hours, body).await
+    }
+
+    /// Stores the same as the answer of a resource under a request key.
+    pub(super) async fn store_as(&self, request_key: &str, resource: Resource, hours: i64, body: &str) -> i64 {
         let fetched_at = self.now + TimeDelta::hours(hours);
         let payload = NewRawPayload {
-            request_key: Uuid::now_v7().to_string(),
+            request_key: request_key.to_owned(),
             site: site(),
-            resource: Resource::ItemSearch,
+            resource,
             keyword_id: Some(self.keyword_id),
             crawl_run_id: self.crawl_run_id,
             job_id: None,
@@ -93,7 +98,7 @@ impl World {
     }
 
     /// Works until no job is open.
-    async fn work(&self, concurrency: usize) {
+    pub(super) async fn work(&self, concurrency: usize) {
         let shutdown = CancellationToken::new();
         let ctx = Context::new(self.db.clone(), Clock::manual(self.now + TimeDelta::days(1)));
         let handler = move |job, attempt| {
@@ -119,7 +124,7 @@ impl World {
     }
 
     /// Hands every finished job to the queue again, as if its worker had died after the work.
-    async fn start_over(&self) {
+    pub(super) async fn start_over(&self) {
         let all = "update ops.jobs set state = 'dead'";
         sqlx::raw_sql(all).execute(&self.db).await.expect("an update");
         let jobs = sqlx::query_scalar!("select job_id from ops.jobs").fetch_all(&self.db).await.expect("jobs");
@@ -134,7 +139,7 @@ impl World {
     }
 
     /// Returns the only value of the only row.
-    async fn text(&self, sql: &'static str) -> String {
+    pub(super) async fn text(&self, sql: &'static str) -> String {
         use sqlx::{Executor, Row};
         let row = self.db.fetch_one(AssertSqlSafe(format!("select ({sql})::text"))).await.expect(sql);
         row.try_get::<Option<String>, _>(0).expect(sql).unwrap_or_default()
@@ -150,7 +155,7 @@ impl World {
         .await
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         self.db.close().await;
         let drop_it = format!("drop database {} with (force)", self.name);
         sqlx::raw_sql(AssertSqlSafe(drop_it)).execute(&self.admin).await.expect("dropped");
@@ -177,7 +182,7 @@ async fn a_payload_read_twice_leaves_what_reading_once_leaves() {
     let Some(world) = World::new().await else { return };
     world.store(0, &page(json!([item(1, "Blue mug"), {"itemId": 5, "\u{0}": "\u{0}"}, item(2, "Red\u{0} mug")]))).await;
     world.work(1).await;
-    assert_eq!(world.counts().await, "1 1 9 2 2 2");
+    assert_eq!(world.counts().await, "1 1 13 2 2 2");
     assert_eq!(world.text("select price_amount from core.listing_observations limit 1").await, "10.50");
     assert_eq!(
         world.text("select string_agg(position::text, ' ' order by position) from core.serp_entries").await,
@@ -189,11 +194,11 @@ async fn a_payload_read_twice_leaves_what_reading_once_leaves() {
     );
     let summary = "select concat_ws(' ', outcome, row_count, observation_count, listing_count, serp_entry_count,
                        quarantined_row_count, untracked_row_count) from raw.payload_readings";
-    assert_eq!(world.text(summary).await, "processed 3 9 2 2 1 0");
+    assert_eq!(world.text(summary).await, "processed 3 13 2 2 1 0");
 
     world.start_over().await;
     world.work(1).await;
-    assert_eq!(world.counts().await, "1 1 9 2 2 2");
+    assert_eq!(world.counts().await, "1 1 13 2 2 2");
     assert_eq!(world.number("select count(*) from ops.jobs where state = 'done'").await, 1);
     world.end().await;
 }
@@ -257,7 +262,7 @@ async fn parallel_workers_do_not_deadlock() {
     let started = std::time::Instant::now();
     world.work(8).await;
     println!("{PAGES} pages of {ITEMS} items in {} ms", started.elapsed().as_millis());
-    assert_eq!(world.counts().await, "120 0 1080 50 6000 6000");
+    assert_eq!(world.counts().await, "120 0 1560 50 6000 6000");
     assert_eq!(world.number("select count(*) from ops.job_attempts where outcome <> 'done'").await, 0);
     world.end().await;
 }

@@ -1,9 +1,15 @@
 //! Reads JSON frame first and row by row, so that a broken row costs itself and not its payload.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use html_escape::decode_html_entities;
 use rust_decimal::Decimal;
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_path_to_error::{Path, Segment};
 
@@ -20,15 +26,76 @@ const MAX_IDENTIFIER: usize = 200;
 
 /// Reads the frame of a payload, whose rows are left as they stand.
 pub(crate) fn frame<'a, Frame: Deserialize<'a>>(body: &'a [u8]) -> Result<Frame, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(without_byte_order_mark(body));
-    let frame = serde_path_to_error::deserialize(&mut json).map_err(problem_of)?;
+    document(without_byte_order_mark(body)).map(|Named(frame)| frame)
+}
+
+/// Reads a text that is one value of any kind.
+pub(crate) fn document<'a, Value: Deserialize<'a>>(text: &'a [u8]) -> Result<Value, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(problem_of)?;
     json.end().map_err(|error| Problem::at("", error.to_string()))?;
-    Ok(frame)
+    Ok(value)
 }
 
 /// Reads one row.
 pub(crate) fn row<'a, Row: Deserialize<'a>>(row: &'a RawValue) -> Result<Row, Problem> {
-    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(row.get())).map_err(problem_of)
+    let row = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(row.get()));
+    row.map(|Named(row)| row).map_err(problem_of)
+}
+
+/// An object, read by the names of its fields. What is derived alone would take an array of the bare values too.
+pub(crate) struct Named<Fields>(pub(crate) Fields);
+
+impl<Fields> Deref for Named<Fields> {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        &self.0
+    }
+}
+
+impl<'de, Fields: Deserialize<'de>> Deserialize<'de> for Named<Fields> {
+    fn deserialize<Json: Deserializer<'de>>(json: Json) -> Result<Named<Fields>, Json::Error> {
+        json.deserialize_map(NamedVisitor(PhantomData))
+    }
+}
+
+struct NamedVisitor<Fields>(PhantomData<Fields>);
+
+impl<'de, Fields: Deserialize<'de>> Visitor<'de> for NamedVisitor<Fields> {
+    type Value = Named<Fields>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<Map: MapAccess<'de>>(self, map: Map) -> Result<Named<Fields>, Map::Error> {
+        Fields::deserialize(MapAccessDeserializer::new(map)).map(Named)
+    }
+}
+
+/// A number as it is written, to the last digit: money would lose some as a float.
+pub(crate) struct NumberText(String);
+
+impl NumberText {
+    /// Reads it as an amount.
+    pub(crate) fn amount(&self, json_pointer: &str) -> Result<Decimal, Problem> {
+        match self.0.contains(['e', 'E']) {
+            true => Decimal::from_scientific(&self.0)
+                .ok()
+                .filter(believable)
+                .ok_or_else(|| no_amount(&self.0, json_pointer)),
+            false => amount(&self.0, json_pointer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for NumberText {
+    fn deserialize<Json: Deserializer<'de>>(json: Json) -> Result<NumberText, Json::Error> {
+        let raw = Box::<RawValue>::deserialize(json)?;
+        let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        is_number.then(|| NumberText(raw.get().to_owned())).ok_or_else(|| Error::custom("not a number"))
+    }
 }
 
 /// What stands in place of a row or a value that people wrote.
@@ -108,13 +175,20 @@ pub(crate) fn optional_count(value: Option<u64>, json_pointer: &str) -> Result<O
     value.map(|value| count(value, json_pointer)).transpose()
 }
 
-/// Reads an amount as it is written: digits, and a point where there is one.
+/// Reads an amount as it is written: digits, and where there is a point, digits on both sides of it.
 pub(crate) fn amount(text: &str, json_pointer: &str) -> Result<Decimal, Problem> {
-    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_plain = text.split_once('.').map_or(is_digits(text), |(left, right)| is_digits(left) && is_digits(right));
     let value = Decimal::from_str_exact(text).ok();
-    value
-        .filter(|value| is_plain && *value <= Decimal::from(MAX_COUNT))
-        .ok_or_else(|| Problem::at(json_pointer, format!("{:?} is not an amount", cut(text, 40))))
+    value.filter(|value| is_plain && believable(value)).ok_or_else(|| no_amount(text, json_pointer))
+}
+
+fn believable(amount: &Decimal) -> bool {
+    (Decimal::ZERO..=Decimal::from(MAX_COUNT)).contains(amount)
+}
+
+fn no_amount(text: &str, json_pointer: &str) -> Problem {
+    Problem::at(json_pointer, format!("{:?} is not an amount", cut(text, 40)))
 }
 
 /// Reads the mean of some stars.
@@ -156,6 +230,35 @@ mod tests {
     fn a_text_is_cut_between_characters() {
         assert_eq!(cut("häß", 2), "hä");
         assert_eq!(cut("häß", 3), "häß");
+    }
+
+    #[test]
+    fn an_amount_is_kept_to_the_last_digit() {
+        for text in ["0", "12.50", "999999999999.5678901"] {
+            assert_eq!(amount(text, "").map(|amount| amount.to_string()).as_deref(), Ok(text));
+        }
+        for text in ["", ".", "5.", ".5", "1,5", "-1", "+1", "1e2", " 1", "1000000000001"] {
+            assert!(amount(text, "/price").is_err(), "{text}");
+        }
+        let of = |json: &str| serde_json::from_str::<NumberText>(json).expect("a number").amount("");
+        assert_eq!(
+            of("19.990000000000000001").map(|amount| amount.to_string()).as_deref(),
+            Ok("19.990000000000000001")
+        );
+        assert_eq!(of("1.5E+2"), Ok(Decimal::from(150)));
+        assert!(of("1e400").is_err() && of("-2").is_err());
+        assert!(serde_json::from_str::<NumberText>("\"12\"").is_err());
+    }
+
+    #[test]
+    fn an_array_of_values_is_no_object() {
+        #[derive(Deserialize)]
+        struct Seller {
+            name: String,
+        }
+        let good = frame::<Seller>(br#"{"name": "potter"}"#).expect("an object");
+        assert_eq!(good.name, "potter");
+        assert!(frame::<Seller>(br#"["potter"]"#).is_err());
     }
 
     #[test]

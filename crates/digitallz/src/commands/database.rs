@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::cli::{Cli, DbCommand};
+use crate::commands::dictionary;
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::postgres::{self, DATABASE_NAME};
@@ -17,9 +18,10 @@ pub async fn migrate(cli: &Cli) -> anyhow::Result<Ending> {
     Ok(Ending::Done)
 }
 
-/// Prints the private database's connection string, or stops it.
+/// Prints the private database's connection string, stops it, or prints what the tables hold.
 pub async fn run(cli: &Cli, command: &DbCommand) -> anyhow::Result<Ending> {
-    if Environment::read(cli.env_file.as_deref())?.database_url().is_some() {
+    let is_private_only = !matches!(command, DbCommand::Dictionary);
+    if is_private_only && Environment::read(cli.env_file.as_deref())?.database_url().is_some() {
         return Err(UserError::new(
             "DATABASE_URL is set, so there is no private Postgres",
             "use DATABASE_URL itself, or unset it",
@@ -27,6 +29,7 @@ pub async fn run(cli: &Cli, command: &DbCommand) -> anyhow::Result<Ending> {
         .into());
     }
     match command {
+        DbCommand::Dictionary => return dictionary::run(cli).await,
         DbCommand::Url => {
             let private_postgres = postgres::start(&cli.data_dir, &[]).await?;
             private_postgres.keep_up()?;

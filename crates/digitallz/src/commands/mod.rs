@@ -4,6 +4,7 @@ mod calibration;
 mod config;
 pub mod crawl;
 mod database;
+pub mod dictionary;
 mod doctor;
 mod import;
 mod ingest;

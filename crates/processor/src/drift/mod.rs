@@ -10,7 +10,7 @@ pub(crate) mod table;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use digitallz_common::marketplace::Resource;
+use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::raw_payload::{self, RawPayloadError};
 use digitallz_common::source_contract::KnownFields;
 use sqlx::{Connection, PgConnection};
@@ -86,11 +86,12 @@ pub async fn known_fields(connection: &mut PgConnection, resource: Resource) -> 
     let mut known = table::known_fields(connection, resource).await?;
     let raw_payload_ids = sqlx::query_scalar!(
         "select raw_payload_id from raw.payloads join raw.payload_shapes using (raw_payload_id)
-         where marketplace = $1 and resource = $2 and body is not null
+         where marketplace = $1 and resource = $2 and purged_at is null and body_size_bytes <= $4
          order by raw_payload_id desc limit $3",
-        resource.marketplace().name(),
+        resource.marketplace().map(Marketplace::name),
         resource.name(),
         LOOKED_AT_MAX,
+        raw_payload::MAX_HELD_BODY_BYTES as i64,
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -211,7 +211,7 @@ pub(crate) async fn known_fields(
 ) -> Result<KnownFields, sqlx::Error> {
     let shapes = sqlx::query_scalar!(
         r#"select shape as "shape: Json<Shape>" from raw.daily_shapes where marketplace = $1 and resource = $2"#,
-        resource.marketplace().name(),
+        resource.marketplace().map(Marketplace::name),
         resource.name(),
     )
     .fetch_all(connection)

@@ -10,7 +10,7 @@ use digitallz_common::observation::{Metric, Observed};
 use super::packing::pointer;
 use super::table::{Row, line_pointer};
 use super::{Surroundings, cells};
-use crate::reading::{KeywordObservation, Problem, QuarantinedRow, Reading};
+use crate::reading::{Extent, KeywordObservation, Problem, QuarantinedRow, Reading};
 
 /// Rows set aside that are kept; of more, only the number.
 const KEPT_MAX: usize = 1_000;
@@ -165,7 +165,12 @@ impl<'a> Gathering<'a> {
     fn push_aside(&mut self, json_pointer: String, problem: &Problem, row_text: String) {
         self.quarantined_count += 1;
         if self.quarantined.len() < KEPT_MAX {
-            self.quarantined.push(QuarantinedRow { json_pointer, reason: problem.to_string(), row_text });
+            self.quarantined.push(QuarantinedRow {
+                json_pointer,
+                reason: problem.to_string(),
+                row_text,
+                extent: Extent::Row,
+            });
         }
     }
 

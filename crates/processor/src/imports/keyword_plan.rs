@@ -26,6 +26,10 @@ const STAND_INS: [(f64, f64, f64); 7] = [
     (5e6, 1e6, 1e7),
 ];
 
+/// How the estimates come about.
+const END_OF_RANGE: &str = "an end of the range that the planner gives";
+const MIDDLE_OF_RANGE: &str = "the middle, on a logarithmic scale, of the range that the planner gives";
+
 /// The rows of a keyword plan.
 pub(super) struct KeywordPlan {
     keyword: Option<usize>,
@@ -128,8 +132,8 @@ impl KeywordPlan {
             Some(Searches::Above(low)) => (Observed::Unavailable("the file gives only a lower end"), Some(low), None),
         };
         let mut said = vec![one(Metric::MonthlySearchesAverage, middle)];
-        said.extend(low.map(|low| one(Metric::MonthlySearchesLow, Observed::Estimated(low))));
-        said.extend(high.map(|high| one(Metric::MonthlySearchesHigh, Observed::Estimated(high))));
+        said.extend(low.map(|low| one(Metric::MonthlySearchesLow, Observed::Estimated(low, END_OF_RANGE))));
+        said.extend(high.map(|high| one(Metric::MonthlySearchesHigh, Observed::Estimated(high, END_OF_RANGE))));
         said
     }
 }
@@ -163,7 +167,7 @@ impl Rows for KeywordPlan {
 
 /// Returns the middle of a range on a logarithmic scale that has a zero.
 fn middle_of(low: f64, high: f64) -> Observed {
-    Observed::Estimated((((low + 1.0) * (high + 1.0)).sqrt() - 1.0).round())
+    Observed::Estimated((((low + 1.0) * (high + 1.0)).sqrt() - 1.0).round(), MIDDLE_OF_RANGE)
 }
 
 /// Finds the stretch that the means are about: as the user said, above the header, or by the months.

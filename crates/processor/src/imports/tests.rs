@@ -44,7 +44,7 @@ pub(super) fn said(imported: &Imported) -> Vec<String> {
     let one = |one: &crate::reading::KeywordObservation| {
         let value = match &one.observed {
             Observed::Value(value) => format!("{value}"),
-            Observed::Estimated(value) => format!("about {value}"),
+            Observed::Estimated(value, _) => format!("about {value}"),
             without => format!("{}: {}", without.status(), without.reason().unwrap_or_default()),
         };
         let (metric, period) = (one.metric.name(), one.period);

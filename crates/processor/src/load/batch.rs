@@ -27,8 +27,11 @@ pub(super) async fn store(db: &PgPool, reads: &[Read], now: DateTime<Utc>) -> Re
     let ended = queue::complete_all(&mut tx, &attempts).await?;
     let ours: Vec<&Read> = reads.iter().filter(|read| ended.contains(&read.attempt.job_id)).collect();
     let new_ids = insert_readings(&mut tx, &ours, now).await?;
-    let new: Vec<Said<'_>> =
-        ours.into_iter().filter(|read| new_ids.contains(&read.payload.raw_payload_id)).filter_map(Read::said).collect();
+    let new: Vec<&Read> = ours.into_iter().filter(|read| new_ids.contains(&read.payload.raw_payload_id)).collect();
+    let shaped = new.iter().filter(|read| !read.shape.is_empty());
+    let shapes: Vec<_> = shaped.map(|read| (read.payload.raw_payload_id, &read.shape)).collect();
+    drift::table::insert(&mut tx, &shapes).await?;
+    let new: Vec<Said<'_>> = new.into_iter().filter_map(Read::said).collect();
 
     insert_quarantined_rows(&mut tx, &new, now).await?;
     let listing_ids = Listings::of(&new).merge(&mut tx).await?;

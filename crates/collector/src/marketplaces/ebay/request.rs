@@ -22,7 +22,8 @@ pub const MARKETPLACE_HEADER: &str = "x-ebay-c-marketplace-id";
 /// Without this only offers with a fixed price are answered.
 const FILTER: &str = "buyingOptions:{AUCTION|FIXED_PRICE}";
 
-const FIELD_GROUPS: &str = "MATCHING_ITEMS,CATEGORY_REFINEMENTS,CONDITION_REFINEMENTS,BUYING_OPTION_REFINEMENTS";
+const FIELD_GROUPS: &str =
+    "MATCHING_ITEMS,ASPECT_REFINEMENTS,CATEGORY_REFINEMENTS,CONDITION_REFINEMENTS,BUYING_OPTION_REFINEMENTS";
 
 /// Bounds of a keyword that is bid for, by contract; one beyond them spoils all that are asked for with it.
 const BID_CHARACTERS_MAX: usize = 100;
@@ -251,7 +252,10 @@ pub(super) mod tests {
                 ("limit", "50"),
                 ("offset", "0"),
                 ("filter", "buyingOptions:{AUCTION|FIXED_PRICE}"),
-                ("fieldgroups", "MATCHING_ITEMS,CATEGORY_REFINEMENTS,CONDITION_REFINEMENTS,BUYING_OPTION_REFINEMENTS"),
+                (
+                    "fieldgroups",
+                    "MATCHING_ITEMS,ASPECT_REFINEMENTS,CATEGORY_REFINEMENTS,CONDITION_REFINEMENTS,BUYING_OPTION_REFINEMENTS"
+                ),
             ]
         );
         let [(name, value)] = &request.headers[..] else { panic!("one header") };

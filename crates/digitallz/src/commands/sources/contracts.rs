@@ -27,7 +27,7 @@ struct Set {
 /// Shows the contracts of a marketplace, or sets those of one resource or all.
 pub async fn run(cli: &Cli, session: &Session, args: &ContractArgs) -> anyhow::Result<()> {
     let (marketplace, now) = (args.marketplace, session.clock.now());
-    if let Some(resource) = args.resource.filter(|resource| resource.marketplace() != marketplace) {
+    if let Some(resource) = args.resource.filter(|resource| resource.marketplace() != Some(marketplace)) {
         let offered: Vec<&str> = marketplace.resources().map(Resource::name).collect();
         let message = format!("{marketplace} offers no {resource}");
         return Err(UserError::usage(message, format!("choose one of: {}", offered.join(", "))).into());

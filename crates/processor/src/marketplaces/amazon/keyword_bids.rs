@@ -6,7 +6,7 @@ use super::payload::{BidQuestion, BidSuggestion, RankedTarget, RankedTargets};
 use crate::bids::{Bid, Bids};
 use crate::guard::Guard;
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
-use crate::rows;
+use crate::rows::NumberText;
 
 /// The theme of a bid where no special days are near; answers without themes mean the same.
 const DEFAULT_THEME: &str = "CONVERSION_OPPORTUNITIES";
@@ -40,13 +40,13 @@ pub(super) fn keyword_bids(
 fn exact(row: &RankedTarget) -> Option<&BidSuggestion> {
     let suggestions = row.bid_info.iter().flatten();
     let mut exact = suggestions.filter(|info| info.match_type.as_deref() == Some("EXACT"));
-    exact.find(|info| info.theme.as_deref().is_none_or(|theme| theme == DEFAULT_THEME))?.suggested_bid.as_ref()
+    exact.find(|info| info.theme.as_deref().is_none_or(|theme| theme == DEFAULT_THEME))?.suggested_bid.as_deref()
 }
 
 fn bid(suggestion: &BidSuggestion, currency: &str) -> Result<Option<Bid>, Problem> {
-    let amount = |number: &Option<serde_json::Number>, name: &str| {
+    let amount = |number: &Option<NumberText>, name: &str| {
         let json_pointer = format!("/bidInfo/suggestedBid/{name}");
-        number.as_ref().map(|number| rows::amount(&number.to_string(), &json_pointer)).transpose()
+        number.as_ref().map(|number| number.amount(&json_pointer)).transpose()
     };
     let Some(suggested) = amount(&suggestion.suggested, "suggested")? else { return Ok(None) };
     Ok(Some(Bid {

@@ -3,11 +3,11 @@
 use digitallz_common::observation::{Metric, Observed};
 use digitallz_common::raw_payload::RawPayload;
 
-use super::payload::{Item, ItemSalesRanks, ItemSearchResults};
+use super::payload::{Item, ItemSalesRanks, ItemSearchResults, Refinements};
 use crate::entries::{Asked, Entries, Observations, numeric_parameter, query_parameter};
 use crate::guard::Guard;
 use crate::reading::{ListingReading, Problem, ReadError, Reading};
-use crate::rows;
+use crate::rows::{self, Named};
 
 /// `pageSize` where the request names none.
 const DEFAULT_PAGE_SIZE: u64 = 10;
@@ -19,7 +19,10 @@ pub(super) fn catalog_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Res
     let asked = Asked::of(payload)?;
     let page: ItemSearchResults = guard.frame(&payload.body, "items")?;
     let result_count = rows::count(page.number_of_results, "/numberOfResults")?;
-    let entries = Entries::read(guard, &page.items, "/items", listing);
+    let mut entries = Entries::read(guard, &page.items, "/items", listing);
+    let brands = entries.brand_concentration(page.refinements, "/refinements", |refinements: Refinements| {
+        refinements.brands.into_iter().map(|brand| brand.number_of_results).collect()
+    });
 
     // The answer does not say where it stands: the first page is the one that was asked for without a token.
     let is_first_page = query_parameter(&payload.request_url, "pageToken").is_none();
@@ -28,8 +31,10 @@ pub(super) fn catalog_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Res
         observations.add(Metric::ResultCount, Observed::Value(result_count as f64));
         observations.add(Metric::SellerCount, entries.distinct(|listing| listing.brand.as_deref()));
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.brand.as_deref()));
+        observations.add(Metric::BrandConcentration, brands);
         let sales_rank_median = entries.median(|listing| listing.sales_rank, "no entry has a sales rank");
         observations.add(Metric::SalesRankMedian, sales_rank_median);
+        observations.add(Metric::NewListingShare, entries.new_listing_share(payload.fetched_at));
         observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
     }
     let offset = match is_first_page {
@@ -60,7 +65,7 @@ fn listing(item: Item) -> Result<ListingReading, Problem> {
 }
 
 /// Returns the best rank over all categories.
-fn best_rank(sales_ranks: &[ItemSalesRanks]) -> Result<Option<i64>, Problem> {
+fn best_rank(sales_ranks: &[Named<ItemSalesRanks>]) -> Result<Option<i64>, Problem> {
     let of_groups = sales_ranks.iter().flat_map(|ranks| ranks.display_group_ranks.iter().flatten());
     let of_classifications = sales_ranks.iter().flat_map(|ranks| ranks.classification_ranks.iter().flatten());
     let Some(best) = of_groups.chain(of_classifications).map(|sales_rank| sales_rank.rank).min() else {

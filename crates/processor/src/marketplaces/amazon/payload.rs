@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::guard::Row;
+use crate::rows::{Named, NumberText};
 
 /// `ItemSearchResults`.
 #[derive(Deserialize)]
@@ -14,6 +15,21 @@ pub(super) struct ItemSearchResults<'a> {
     pub(super) number_of_results: u64,
     #[serde(borrow)]
     pub(super) items: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) refinements: Option<&'a RawValue>,
+}
+
+/// `Refinements`: how many of the items that match are of which brand.
+#[derive(Deserialize)]
+pub(super) struct Refinements {
+    pub(super) brands: Vec<Named<BrandRefinement>>,
+}
+
+/// `BrandRefinement`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct BrandRefinement {
+    pub(super) number_of_results: u64,
 }
 
 /// `Item`.
@@ -21,8 +37,8 @@ pub(super) struct ItemSearchResults<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Item {
     pub(super) asin: String,
-    pub(super) summaries: Option<Vec<ItemSummary>>,
-    pub(super) sales_ranks: Option<Vec<ItemSalesRanks>>,
+    pub(super) summaries: Option<Vec<Named<ItemSummary>>>,
+    pub(super) sales_ranks: Option<Vec<Named<ItemSalesRanks>>>,
 }
 
 impl Row<'_> for Item {}
@@ -40,8 +56,8 @@ pub(super) struct ItemSummary {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ItemSalesRanks {
-    pub(super) classification_ranks: Option<Vec<SalesRank>>,
-    pub(super) display_group_ranks: Option<Vec<SalesRank>>,
+    pub(super) classification_ranks: Option<Vec<Named<SalesRank>>>,
+    pub(super) display_group_ranks: Option<Vec<Named<SalesRank>>>,
 }
 
 /// `ItemClassificationSalesRank` and `ItemDisplayGroupSalesRank`.
@@ -55,7 +71,7 @@ pub(super) struct SalesRank {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReportSpecification {
     pub(super) report_type: Option<String>,
-    pub(super) report_options: ReportOptions,
+    pub(super) report_options: Named<ReportOptions>,
     pub(super) data_start_time: String,
     pub(super) data_end_time: String,
 }
@@ -96,11 +112,11 @@ pub(super) struct SearchTermOnly<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct SearchQueryRow {
     pub(super) start_date: String,
-    pub(super) search_query_data: SearchQueryData,
-    pub(super) impression_data: ImpressionData,
-    pub(super) click_data: ClickData,
-    pub(super) cart_add_data: CartAddData,
-    pub(super) purchase_data: PurchaseData,
+    pub(super) search_query_data: Named<SearchQueryData>,
+    pub(super) impression_data: Named<ImpressionData>,
+    pub(super) click_data: Named<ClickData>,
+    pub(super) cart_add_data: Named<CartAddData>,
+    pub(super) purchase_data: Named<PurchaseData>,
 }
 
 impl Row<'_> for SearchQueryRow {
@@ -128,7 +144,7 @@ pub(super) struct ImpressionData {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ClickData {
     pub(super) total_click_count: u64,
-    pub(super) total_median_click_price: Option<CurrencyAmount>,
+    pub(super) total_median_click_price: Option<Named<CurrencyAmount>>,
 }
 
 /// `SearchQueryPerformanceCartAddData`.
@@ -149,7 +165,7 @@ pub(super) struct PurchaseData {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SearchQueryOnly {
-    pub(super) search_query_data: SearchQueryNameOnly,
+    pub(super) search_query_data: Named<SearchQueryNameOnly>,
 }
 
 /// The search term alone.
@@ -163,7 +179,7 @@ pub(super) struct SearchQueryNameOnly {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CurrencyAmount {
-    pub(super) amount: serde_json::Number,
+    pub(super) amount: NumberText,
     pub(super) currency_code: String,
 }
 
@@ -177,8 +193,8 @@ pub(super) struct CompetitiveSummaryBatchResponse<'a> {
 /// `CompetitiveSummaryResponse`.
 #[derive(Deserialize)]
 pub(super) struct CompetitiveSummaryResponse {
-    pub(super) status: HttpStatusLine,
-    pub(super) body: CompetitiveSummaryResponseBody,
+    pub(super) status: Named<HttpStatusLine>,
+    pub(super) body: Named<CompetitiveSummaryResponseBody>,
 }
 
 impl Row<'_> for CompetitiveSummaryResponse {
@@ -199,23 +215,23 @@ pub(super) struct HttpStatusLine {
 #[serde(rename_all = "camelCase")]
 pub(super) struct CompetitiveSummaryResponseBody {
     pub(super) asin: String,
-    pub(super) featured_buying_options: Option<Vec<FeaturedBuyingOption>>,
-    pub(super) lowest_priced_offers: Option<Vec<LowestPricedOffer>>,
+    pub(super) featured_buying_options: Option<Vec<Named<FeaturedBuyingOption>>>,
+    pub(super) lowest_priced_offers: Option<Vec<Named<LowestPricedOffer>>>,
 }
 
 /// `FeaturedBuyingOption`: the offer behind the button of the page, which may differ by region and membership.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FeaturedBuyingOption {
-    pub(super) segmented_featured_offers: Vec<Offer>,
+    pub(super) segmented_featured_offers: Vec<Named<Offer>>,
 }
 
 /// `LowestPricedOffer`: the offers of one condition.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LowestPricedOffer {
-    pub(super) lowest_priced_offers_input: LowestPricedOffersInput,
-    pub(super) offers: Vec<Offer>,
+    pub(super) lowest_priced_offers_input: Named<LowestPricedOffersInput>,
+    pub(super) offers: Vec<Named<Offer>>,
 }
 
 /// `LowestPricedOffersInput`.
@@ -229,15 +245,15 @@ pub(super) struct LowestPricedOffersInput {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Offer {
-    pub(super) listing_price: CurrencyAmount,
-    pub(super) featured_offer_segments: Option<Vec<FeaturedOfferSegment>>,
+    pub(super) listing_price: Named<CurrencyAmount>,
+    pub(super) featured_offer_segments: Option<Vec<Named<FeaturedOfferSegment>>>,
 }
 
 /// `FeaturedOfferSegment`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct FeaturedOfferSegment {
-    pub(super) segment_details: Option<SegmentDetails>,
+    pub(super) segment_details: Option<Named<SegmentDetails>>,
 }
 
 /// `SegmentDetails`.
@@ -260,7 +276,7 @@ pub(super) struct RankedTargets<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct RankedTarget {
     pub(super) keyword: String,
-    pub(super) bid_info: Option<Vec<BidInfo>>,
+    pub(super) bid_info: Option<Vec<Named<BidInfo>>>,
 }
 
 impl Row<'_> for RankedTarget {
@@ -274,16 +290,16 @@ impl Row<'_> for RankedTarget {
 pub(super) struct BidInfo {
     pub(super) match_type: Option<String>,
     pub(super) theme: Option<String>,
-    pub(super) suggested_bid: Option<BidSuggestion>,
+    pub(super) suggested_bid: Option<Named<BidSuggestion>>,
 }
 
 /// `BidSuggestion`, `BidValues`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct BidSuggestion {
-    pub(super) range_start: Option<serde_json::Number>,
-    pub(super) suggested: Option<serde_json::Number>,
-    pub(super) range_end: Option<serde_json::Number>,
+    pub(super) range_start: Option<NumberText>,
+    pub(super) suggested: Option<NumberText>,
+    pub(super) range_end: Option<NumberText>,
 }
 
 /// The keywords of a question for bids.

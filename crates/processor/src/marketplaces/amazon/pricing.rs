@@ -1,6 +1,5 @@
 //! Amazon's prices in our words: what listings of one search cost.
 
-use digitallz_common::observation::Metric;
 use digitallz_common::raw_payload::RawPayload;
 
 use super::payload::{
@@ -24,7 +23,7 @@ pub(super) fn competitive_pricing(payload: &RawPayload, guard: &mut Guard<'_>) -
     let mut observations = Observations::of(asked, payload);
     let is_of_first_page = payload.page_number <= 1;
     if is_of_first_page {
-        observations.add_money(Metric::PriceMedian, entries.price_median());
+        observations.add_prices(&entries);
     }
     Ok(entries.into_reading(observations.into_list()))
 }
@@ -35,8 +34,8 @@ fn listing(response: CompetitiveSummaryResponse) -> Result<Option<ListingReading
         None | Some(200..=299) => {}
         Some(404) => return Ok(None),
         Some(status) => {
-            let phrase = response.status.reason_phrase.unwrap_or_default();
-            return Err(Problem::at("/status/statusCode", format!("{status} {}", rows::cut(&phrase, 100))));
+            let phrase = response.status.reason_phrase.as_deref().unwrap_or_default();
+            return Err(Problem::at("/status/statusCode", format!("{status} {}", rows::cut(phrase, 100))));
         }
     }
     Ok(Some(ListingReading {

@@ -5,7 +5,7 @@ use digitallz_common::week;
 
 use super::report_stream::Head;
 use crate::reading::{KeywordObservation, Problem, Reading, TrackedKeywords};
-use crate::rows;
+use crate::rows::{self, Named};
 
 /// What a document holds.
 pub(super) enum Contents {
@@ -28,7 +28,7 @@ pub(super) fn contents(head: Head, report_type: &str, rows_pointer: &str) -> Res
     if let Some(status) = head.processing_status {
         return Err(Problem::at("/processingStatus", format!("{status:?} is not the end of a report")));
     }
-    let specification = head.specification.ok_or_else(|| Problem::at("/reportSpecification", "absent"))?;
+    let Named(specification) = head.specification.ok_or_else(|| Problem::at("/reportSpecification", "absent"))?;
     if let Some(other) = specification.report_type.filter(|stated| stated != report_type) {
         return Err(Problem::at("/reportSpecification/reportType", format!("{other:?} is not {report_type}")));
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::payload::ReportSpecification;
 use super::scanner::Scanner;
 use crate::reading::Problem;
-use crate::rows;
+use crate::rows::{self, Named};
 
 /// Names of the field that holds the rows, by report.
 const ROWS: [&str; 2] = ["dataByDepartmentAndSearchTerm", "dataByAsin"];
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// What a document holds besides rows: `reportSpecification` of a report, the rest of a `getReport` answer.
 #[derive(Default)]
 pub(super) struct Head {
-    pub(super) specification: Option<ReportSpecification>,
+    pub(super) specification: Option<Named<ReportSpecification>>,
     pub(super) has_rows: bool,
     pub(super) processing_status: Option<String>,
     pub(super) data_start_time: Option<String>,
@@ -122,7 +122,7 @@ fn value<T: DeserializeOwned>(
 }
 
 fn field<T: DeserializeOwned>(key: &str, text: &[u8]) -> Result<T, Problem> {
-    rows::frame(text).map_err(|problem| if key.is_empty() { problem } else { within(key, problem) })
+    rows::document(text).map_err(|problem| if key.is_empty() { problem } else { within(key, problem) })
 }
 
 /// Says where in the document the value is in which there is a problem.

@@ -116,7 +116,7 @@ impl<'keywords> Rows<'keywords> {
 
     fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
         self.set_aside.push(ROWS, index, problem, raw_row);
-        if let Ok(row) = serde_json::from_str::<SearchQueryOnly>(raw_row.get()) {
+        if let Ok(row) = rows::row::<SearchQueryOnly>(raw_row) {
             self.broken_keywords.extend(self.keyword_id(&row.search_query_data.search_query));
         }
     }
@@ -176,7 +176,7 @@ impl<'keywords> Rows<'keywords> {
 /// Reads the totals of a row and checks what the types cannot say.
 fn totals(row: &SearchQueryRow) -> Result<Totals, Problem> {
     let clicks = rows::count(row.click_data.total_click_count, "/clickData/totalClickCount")?;
-    let price = row.click_data.total_median_click_price.as_ref();
+    let price = row.click_data.total_median_click_price.as_deref();
     let price = price.map(|price| amount(price, "/clickData/totalMedianClickPrice")).transpose()?;
     Ok(Totals {
         volume: rows::count(row.search_query_data.search_query_volume, "/searchQueryData/searchQueryVolume")?,
@@ -195,7 +195,7 @@ fn totals(row: &SearchQueryRow) -> Result<Totals, Problem> {
 /// Reads an amount of money.
 pub(super) fn amount(money: &CurrencyAmount, json_pointer: &str) -> Result<Price, Problem> {
     Ok(Price {
-        amount: rows::amount(&money.amount.to_string(), &format!("{json_pointer}/amount"))?,
+        amount: money.amount.amount(&format!("{json_pointer}/amount"))?,
         currency: rows::currency(&money.currency_code, &format!("{json_pointer}/currencyCode"))?,
     })
 }

@@ -19,6 +19,7 @@ use super::report_stream::stream;
 use super::set_aside::SetAside;
 use crate::guard::Guard;
 use crate::reading::{KeywordObservation, Problem, ReadError, Reading, TrackedKeywords};
+use crate::rows;
 use crate::words;
 
 const REPORT_TYPE: &str = "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT";
@@ -144,7 +145,7 @@ impl<'keywords> Rows<'keywords> {
 
     fn set_aside(&mut self, index: u64, problem: &Problem, raw_row: &RawValue) {
         self.set_aside.push(ROWS, index, problem, raw_row);
-        if let Ok(row) = serde_json::from_str::<SearchTermOnly>(raw_row.get()) {
+        if let Ok(row) = rows::row::<SearchTermOnly>(raw_row) {
             let keyword_id = self.keyword_id(&row.search_term);
             self.broken_keywords.extend(keyword_id);
         }

@@ -8,6 +8,7 @@ use digitallz_common::observation::{Metric, Observed, Period};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::bids::SUGGESTED;
 use crate::marketplaces::testing::{self, observed, tracked, value};
 use crate::reading::{Problem, ReadError, Reading};
 
@@ -258,7 +259,7 @@ fn a_bid_is_that_of_exact_match_on_usual_days() {
     ]);
     let asked = ["blue mug", "red mug", "unheard of"];
     let reading = read_bids(targets, &asked, &["blue mug", "red mug", "unheard of", "not asked"]).expect("a reading");
-    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(0.58)));
+    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(0.58, SUGGESTED)));
     assert_eq!(value(&reading, 1, Metric::CpcSuggestedLow), Some((0.44, "USD".to_owned())));
     assert_eq!(value(&reading, 1, Metric::CpcSuggestedHigh), Some((0.78, "USD".to_owned())));
     let none = Some(Observed::NotFound("the marketplace suggests no bid for exact match"));
@@ -279,11 +280,11 @@ fn bids_that_may_be_in_cents_are_not_believed() {
     let reading = read_bids(absurd, &["blue mug"], &["blue mug"]).expect("a reading");
     let too_high = Some(Observed::Invalid("too high for a bid in its currency"));
     assert_eq!(observed(&reading, 1, Metric::CpcSuggested), too_high);
-    assert_eq!(observed(&reading, 1, Metric::CpcSuggestedLow), Some(Observed::Estimated(0.75)));
+    assert_eq!(observed(&reading, 1, Metric::CpcSuggestedLow), Some(Observed::Estimated(0.75, SUGGESTED)));
 
     let small = json!([{"keyword": "blue mug", "bidInfo": [bid("EXACT", None, 1.0, 1.0, 2.0)]}]);
     let reading = read_bids(small, &["blue mug"], &["blue mug"]).expect("a reading");
-    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(1.0)));
+    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(1.0, SUGGESTED)));
 }
 
 #[test]

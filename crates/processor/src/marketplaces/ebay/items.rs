@@ -34,6 +34,8 @@ pub(super) fn item_details(payload: &RawPayload, guard: &mut Guard<'_>) -> Resul
         observations.add(Metric::SoldCountTotal, entries.sum(|listing| listing.sold_count, of_none));
         let telling = entries.sum(|listing| listing.sold_count.map(|_| 1), Observed::Value(0.0));
         observations.add(Metric::SoldCountListings, telling);
+        let reviews = entries.median(|listing| listing.review_count, "no item tells its reviews");
+        observations.add(Metric::IncumbentReviewMedian, reviews);
     }
     Ok(entries.into_reading(observations.into_list()))
 }
@@ -60,7 +62,7 @@ fn listing(item: Item) -> Result<ListingReading, Problem> {
     };
     let most = |quantity: fn(&EstimatedAvailability) -> Option<u64>| {
         // The ways of delivery share one stock.
-        item.estimated_availabilities.iter().flatten().filter_map(quantity).max()
+        item.estimated_availabilities.iter().flatten().filter_map(|one| quantity(one)).max()
     };
     let review_count = item.primary_product_review_rating.as_ref().and_then(|rating| rating.review_count);
     Ok(ListingReading {
@@ -71,7 +73,7 @@ fn listing(item: Item) -> Result<ListingReading, Problem> {
         listed_at,
         price,
         bid_count: is_auction.then_some(bid_count),
-        seller_feedback_score: feedback_score(item.seller.as_ref())?,
+        seller_feedback_score: feedback_score(item.seller.as_deref())?,
         sold_count: rows::optional_count(most(|one| one.estimated_sold_quantity), "/estimatedAvailabilities")?,
         available_count: rows::optional_count(
             most(|one| one.estimated_available_quantity),

@@ -4,12 +4,14 @@ use chrono::{DateTime, Utc};
 use digitallz_common::observation::{Metric, Observed};
 use digitallz_common::raw_payload::RawPayload;
 
-use super::payload::{ConvertedAmount, ItemSummary, SearchPagedCollection, Seller};
+use super::payload::{ConvertedAmount, ItemSummary, Refinement, SearchPagedCollection, Seller};
 use crate::entries::{Asked, Entries, Observations, query_parameter};
 use crate::guard::Guard;
 use crate::reading::{ListingReading, Price, Problem, ReadError, Reading};
 use crate::rows;
 
+/// What eBay calls the brand on its country sites.
+const BRAND: [&str; 6] = ["Brand", "Marke", "Marque", "Marca", "Merk", "Marka"];
 /// Largest feedback score that is believed, either way.
 const MAX_FEEDBACK_SCORE: u64 = 1_000_000_000;
 
@@ -24,14 +26,22 @@ pub(super) fn item_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Result
     if is_first_page && page.item_summaries.is_none() && page.total > 0 {
         return Err(Problem::at("/itemSummaries", format!("absent, although total is {}", page.total)).into());
     }
-    let entries = Entries::read(guard, page.item_summaries.as_deref().unwrap_or_default(), "/itemSummaries", listing);
+    let mut entries =
+        Entries::read(guard, page.item_summaries.as_deref().unwrap_or_default(), "/itemSummaries", listing);
+    let brands = entries.brand_concentration(page.refinement, "/refinement", |refinement: Refinement| {
+        let aspects = refinement.aspect_distributions.into_iter().flatten();
+        let brands = aspects.filter(|aspect| BRAND.contains(&aspect.localized_aspect_name.as_str()));
+        brands.flat_map(|aspect| aspect.0.aspect_value_distributions).map(|value| value.match_count).collect()
+    });
 
     let mut observations = Observations::of(asked, payload);
     if is_first_page {
         observations.add(Metric::ResultCount, Observed::Value(result_count as f64));
         observations.add(Metric::SellerCount, entries.distinct(|listing| listing.seller.as_deref()));
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.seller.as_deref()));
-        observations.add_money(Metric::PriceMedian, entries.price_median());
+        observations.add(Metric::BrandConcentration, brands);
+        observations.add_prices(&entries);
+        observations.add(Metric::NewListingShare, entries.new_listing_share(payload.fetched_at));
         observations.add(Metric::SellerFeedbackMedian, entries.seller_feedback_median());
         observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
         observations.add(Metric::PromotedShare, promoted_share(&entries, &payload.request_url));
@@ -68,7 +78,7 @@ fn listing(item: ItemSummary) -> Result<ListingReading, Problem> {
         _ => None,
     };
     let bid_count = rows::count(item.bid_count.unwrap_or(0), "/bidCount")?;
-    let feedback_score = feedback_score(item.seller.as_ref())?;
+    let feedback_score = feedback_score(item.seller.as_deref())?;
     let listed_at = match (&item.item_origin_date, &item.item_creation_date) {
         (Some(origin), _) => Some(moment(origin, "/itemOriginDate")?),
         (None, Some(creation)) => Some(moment(creation, "/itemCreationDate")?),

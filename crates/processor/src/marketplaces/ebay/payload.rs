@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::guard::Row;
+use crate::rows::Named;
 
 /// `SearchPagedCollection`; without results it has no `itemSummaries`.
 #[derive(Deserialize)]
@@ -17,6 +18,30 @@ pub(super) struct SearchPagedCollection<'a> {
     pub(super) offset: u64,
     #[serde(borrow)]
     pub(super) item_summaries: Option<Vec<&'a RawValue>>,
+    #[serde(borrow)]
+    pub(super) refinement: Option<&'a RawValue>,
+}
+
+/// `Refinement`: how many of the items that match have which properties.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Refinement {
+    pub(super) aspect_distributions: Option<Vec<Named<AspectDistribution>>>,
+}
+
+/// `AspectDistribution`; the name is in the language of the country site.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AspectDistribution {
+    pub(super) localized_aspect_name: String,
+    pub(super) aspect_value_distributions: Vec<Named<AspectValueDistribution>>,
+}
+
+/// `AspectValueDistribution`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AspectValueDistribution {
+    pub(super) match_count: u64,
 }
 
 /// `ItemSummary`. A pure auction has `currentBidPrice` instead of `price`.
@@ -25,9 +50,9 @@ pub(super) struct SearchPagedCollection<'a> {
 pub(super) struct ItemSummary {
     pub(super) item_id: String,
     pub(super) title: Option<String>,
-    pub(super) seller: Option<Seller>,
-    pub(super) price: Option<ConvertedAmount>,
-    pub(super) current_bid_price: Option<ConvertedAmount>,
+    pub(super) seller: Option<Named<Seller>>,
+    pub(super) price: Option<Named<ConvertedAmount>>,
+    pub(super) current_bid_price: Option<Named<ConvertedAmount>>,
     pub(super) bid_count: Option<u64>,
     pub(super) buying_options: Option<Vec<String>>,
     pub(super) priority_listing: Option<bool>,
@@ -76,17 +101,17 @@ pub(super) struct Items<'a> {
 pub(super) struct Item {
     pub(super) item_id: String,
     pub(super) title: Option<String>,
-    pub(super) seller: Option<Seller>,
-    pub(super) price: Option<ConvertedAmount>,
-    pub(super) current_bid_price: Option<ConvertedAmount>,
+    pub(super) seller: Option<Named<Seller>>,
+    pub(super) price: Option<Named<ConvertedAmount>>,
+    pub(super) current_bid_price: Option<Named<ConvertedAmount>>,
     pub(super) bid_count: Option<u64>,
     pub(super) buying_options: Option<Vec<String>>,
     pub(super) item_web_url: Option<String>,
     pub(super) item_origin_date: Option<String>,
     pub(super) item_creation_date: Option<String>,
     pub(super) watch_count: Option<u64>,
-    pub(super) estimated_availabilities: Option<Vec<EstimatedAvailability>>,
-    pub(super) primary_product_review_rating: Option<ReviewRating>,
+    pub(super) estimated_availabilities: Option<Vec<Named<EstimatedAvailability>>>,
+    pub(super) primary_product_review_rating: Option<Named<ReviewRating>>,
 }
 
 impl Row<'_> for Item {
@@ -119,7 +144,7 @@ pub(super) struct CategorySuggestionResponse<'a> {
 /// `CategorySuggestion`.
 #[derive(Deserialize)]
 pub(super) struct CategorySuggestion {
-    pub(super) category: Category,
+    pub(super) category: Named<Category>,
 }
 
 impl Row<'_> for CategorySuggestion {}
@@ -148,7 +173,7 @@ pub(super) struct SalesHistoryPagedCollection<'a> {
 pub(super) struct ItemSales {
     pub(super) item_id: String,
     pub(super) total_sold_quantity: Option<u64>,
-    pub(super) last_sold_price: Option<ConvertedAmount>,
+    pub(super) last_sold_price: Option<Named<ConvertedAmount>>,
 }
 
 impl Row<'_> for ItemSales {}
@@ -167,7 +192,7 @@ pub(super) struct TargetedBidsPagedCollection<'a> {
 pub(super) struct SuggestedBid {
     pub(super) keyword_text: String,
     pub(super) match_type: Option<String>,
-    pub(super) proposed_bid: Option<ProposedBid>,
+    pub(super) proposed_bid: Option<Named<ProposedBid>>,
 }
 
 impl Row<'_> for SuggestedBid {

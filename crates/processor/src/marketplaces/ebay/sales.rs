@@ -33,7 +33,8 @@ pub(super) fn item_sales(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<
             _ => Observed::Unavailable("no entry tells how many were sold"),
         };
         observations.add(Metric::SoldQuantity90d, entries.sum(|listing| listing.sold_count, of_none));
-        observations.add_money(Metric::SoldPriceMedian, entries.price_median());
+        let ([_, median, _], currency) = entries.price_quartiles();
+        observations.add_money(Metric::SoldPriceMedian, median, currency.as_deref());
     }
     Ok(Reading { listings: Vec::new(), ..entries.into_reading(observations.into_list()) })
 }
@@ -41,7 +42,7 @@ pub(super) fn item_sales(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<
 fn sold(item: ItemSales) -> Result<ListingReading, Problem> {
     Ok(ListingReading {
         marketplace_listing_id: rows::identifier(&item.item_id, "/itemId")?,
-        price: item.last_sold_price.as_ref().map(|amount| price(amount, "/lastSoldPrice")).transpose()?,
+        price: item.last_sold_price.as_deref().map(|amount| price(amount, "/lastSoldPrice")).transpose()?,
         sold_count: rows::optional_count(item.total_sold_quantity, "/totalSoldQuantity")?,
         ..ListingReading::default()
     })

@@ -6,6 +6,7 @@ use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::observation::{Metric, Observed, Period};
 use serde_json::{Value, json};
 
+use crate::bids::SUGGESTED;
 use crate::marketplaces::testing::{self, fetched_at, observed, read, tracked, value};
 use crate::reading::{CategoryReading, ReadError, Reading};
 
@@ -171,7 +172,7 @@ fn bids_are_read_by_the_text_of_the_keyword() {
     let asked = json!({"keywords": [{"keywordText": "blue mug", "matchType": "EXACT"}, {"keywordText": "old mug"}]});
     let keywords = tracked(&["blue mug", "red mug", "dear mug", "old mug"]).asked_in(Some(asked.to_string()));
     let reading = testing::read_for(&payload, &keywords).expect("a reading");
-    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(0.41)));
+    assert_eq!(observed(&reading, 1, Metric::CpcSuggested), Some(Observed::Estimated(0.41, SUGGESTED)));
     assert_eq!(value(&reading, 1, Metric::CpcSuggestedLow), Some((0.2, "USD".to_owned())));
     let unread = Some(Observed::Unavailable("the row of the keyword could not be read"));
     assert_eq!(observed(&reading, 2, Metric::CpcSuggested), unread);

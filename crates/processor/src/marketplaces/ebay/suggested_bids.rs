@@ -21,7 +21,7 @@ pub(super) fn suggested_bids(
             if row.match_type.as_deref().is_some_and(|match_type| match_type != "EXACT") {
                 return Ok(None);
             }
-            let bid = row.proposed_bid.as_ref().map(bid).transpose()?;
+            let bid = row.proposed_bid.as_deref().map(bid).transpose()?;
             Ok(Some((row.keyword_text, bid)))
         });
     }

@@ -32,9 +32,12 @@ pub(super) fn listing_search(payload: &RawPayload, guard: &mut Guard<'_>) -> Res
         observations.add(Metric::ResultCount, Observed::Value(result_count as f64));
         observations.add(Metric::SellerCount, entries.distinct(|listing| listing.seller.as_deref()));
         observations.add(Metric::SellerConcentration, entries.concentration(|listing| listing.seller.as_deref()));
-        observations.add_money(Metric::PriceMedian, entries.price_median());
-        let favorite_median = entries.median(|listing| listing.favorite_count, "no entry tells its favourites");
-        observations.add(Metric::FavoriteMedian, favorite_median);
+        observations.add_prices(&entries);
+        let untold = "no entry tells its favourites";
+        observations.add(Metric::FavoriteMedian, entries.median(|listing| listing.favorite_count, untold));
+        let of_incumbents = entries.incumbent_median(|listing| listing.favorite_count, untold);
+        observations.add(Metric::IncumbentFavoriteMedian, of_incumbents);
+        observations.add(Metric::NewListingShare, entries.new_listing_share(payload.fetched_at));
         observations.add(Metric::TitleMatchShare, entries.title_match_share(asked));
     }
     entries.into_search_reading(observations.into_list(), offset)
@@ -79,7 +82,7 @@ fn normalize(listing: ShopListing, fetched_at: DateTime<Utc>) -> Result<ListingR
         seller: listing.shop_id.map(|shop_id| shop_id.to_string()),
         listing_url: rows::text(listing.url.as_deref()),
         listed_at,
-        price: listing.price.as_ref().map(price).transpose()?,
+        price: listing.price.as_deref().map(price).transpose()?,
         view_count: views.filter(|views| *views > 0 || is_counted),
         favorite_count: listing.num_favorers.map(|favorers| rows::count(favorers, "/num_favorers")).transpose()?,
         ..ListingReading::default()

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::guard::Row;
+use crate::rows::Named;
 
 /// `ShopListings`, `ShopListingsWithAssociations`.
 #[derive(Deserialize)]
@@ -24,7 +25,7 @@ pub(super) struct ShopListing {
     pub(super) creation_timestamp: Option<i64>,
     pub(super) created_timestamp: Option<i64>,
     pub(super) num_favorers: Option<u64>,
-    pub(super) price: Option<Money>,
+    pub(super) price: Option<Named<Money>>,
     pub(super) views: Option<u64>,
 }
 
