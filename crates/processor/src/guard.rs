@@ -100,7 +100,7 @@ impl<'contract> Guard<'contract> {
 
     /// Reads a payload that is one row.
     pub(crate) fn document<'a, R: Row<'a>>(&mut self, body: &'a [u8]) -> Result<R, Problem> {
-        let raw_row: &RawValue = rows::frame(body)?;
+        let raw_row: &RawValue = rows::document(rows::without_byte_order_mark(body))?;
         self.read_row(raw_row, Standing::Alone)
     }
 
@@ -145,7 +145,7 @@ impl<'contract> Guard<'contract> {
             }
         }
         // The quick way does not know where it fails, so a row that fails is read once more.
-        if let Ok(row) = serde_json::from_str(raw_row.get()) {
+        if let Ok(rows::Named(row)) = serde_json::from_str(raw_row.get()) {
             return Ok(row);
         }
         let problem = match rows::row(raw_row) {

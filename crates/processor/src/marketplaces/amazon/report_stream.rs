@@ -110,14 +110,14 @@ fn step_through_rows<Source: Read>(
     Ok(())
 }
 
-/// Reads a field, and keeps it as it stands.
+/// Reads a field, and keeps it as it stands; of one that holds what nobody reads and what is no text, the name.
 fn value<T: DeserializeOwned>(
     json: &mut Scanner<impl Read>,
     key: &str,
     frame: &mut Map<String, Value>,
 ) -> Result<T, Problem> {
     let text = json.value().map_err(|problem| within(key, problem))?;
-    frame.insert(key.to_owned(), field(key, text)?);
+    frame.insert(key.to_owned(), serde_json::from_slice(text).unwrap_or_default());
     field(key, text)
 }
 
