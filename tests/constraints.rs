@@ -119,15 +119,16 @@ fn day(text: &str) -> NaiveDate {
 #[tokio::test]
 async fn the_table_takes_what_the_rule_allows_and_nothing_else() {
     let database = TestDatabase::new().await;
+    database.make_partitions("'2025-01-01'", "now()").await;
     for statement in [
         "insert into core.keywords (marketplace, market, keyword_text, original_text, normalization_version, created_at)
          values ('ebay', 'US', 'lamp', 'lamp', 1, now())",
         "insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, created_at)
          values (gen_random_uuid(), 'manual', now(), 'ebay', 'US', now())",
         "insert into raw.payloads (request_key, marketplace, market, resource, crawl_run_id, page_number, request_method,
-             request_url, status_code, response_headers, body, body_encoding, body_size_bytes, content_sha256, fetched_at,
+             request_url, status_code, response_headers, chunk_count, body_encoding, body_size_bytes, content_sha256, fetched_at,
              ingested_at)
-         select 'k', 'ebay', 'US', 'item_search', crawl_run_id, 1, 'GET', '/', 200, '{}', '', 'identity', 0, sha256(''),
+         select 'k', 'ebay', 'US', 'item_search', crawl_run_id, 1, 'GET', '/', 200, '{}', 1, 'identity', 0, sha256(''),
                 now(), now()
          from ops.crawl_runs",
         // Tries one and takes it back; null when it was taken.

@@ -202,6 +202,9 @@ async fn the_shape_of_a_day_is_the_same_however_its_payloads_are_read() {
     database.execute("delete from raw.daily_shapes").await;
     database.execute("delete from raw.payload_shapes").await;
     database.execute("delete from raw.payload_readings").await;
+    for table in ["keyword_observations", "serp_entries", "listing_observations"] {
+        database.execute(&format!("delete from core.{table}")).await;
+    }
     for id in ids.iter().chain(ids.iter().take(3)) {
         let again =
             format!("update ops.jobs set state = 'dead', finished_at = now() where job_key = 'process_payload:{id}'");

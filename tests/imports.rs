@@ -185,7 +185,7 @@ async fn files_of_users_outlive_every_retention() {
     source_policy::set_rules(&mut connection, Marketplace::Amazon, rules, "test", now).await.unwrap();
     assert!(purge::due(&mut connection, now).await.unwrap().iter().all(|counts| counts.total() == 0));
     assert!(purge::purge(&database.db, now, now).await.unwrap().iter().all(|counts| counts.total() == 0));
-    assert_eq!(database.count("select count(*) from raw.payloads where body is not null").await, 1);
+    assert_eq!(database.count("select count(*) from raw.payloads where chunk_count is not null").await, 1);
     assert_eq!(observations(&database).await.len(), 1);
 }
 

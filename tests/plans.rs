@@ -196,6 +196,7 @@ async fn selectors_choose_what_they_say() {
     // Two keywords are collected, the first one long ago; one question is given up.
     world.app.crawl(Marketplace::Ebay, &[entry(Marketplace::Ebay, &all[0]), entry(Marketplace::Ebay, &all[1])]).await;
     world.app.work_until_idle().await;
+    database.make_partitions("now() - interval '8 days'", "now()").await;
     database
         .execute(&format!(
             "update core.keyword_observations

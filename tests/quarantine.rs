@@ -151,7 +151,7 @@ async fn what_is_discarded_is_marked_with_who_and_why_and_its_bytes_stay() {
     let database = &app.database;
     crawl_spoiled(&app, 3, Fault::MalformedRow).await;
     assert_eq!(database.count("select count(*) from raw.quarantined_rows where discarded_at is null").await, 3);
-    let bodies = "select count(*) from raw.payloads where body is not null";
+    let bodies = "select count(*) from raw.payloads where chunk_count is not null";
     let body_count = database.count(bodies).await;
 
     let discard =

@@ -59,8 +59,8 @@ async fn refusal(
          values (1, 'result_count', {value}, 'listings', '{status}', {reason}, 'item_search', '2026-03-11T12:00:00Z', '{start}', '{end}',
              '{kind}', now(), now(), 1)"
     );
+    database.make_partitions("'2026-03-11'", "'2026-03-11'").await;
     let mut tx = database.db.begin().await.unwrap();
-    sqlx::query("select core.make_partitions(now(), now())").execute(&mut *tx).await.unwrap();
     let result = sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await;
     tx.rollback().await.unwrap();
     match result {

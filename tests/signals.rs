@@ -37,6 +37,13 @@ impl Collected {
                  values ('{crawl_run_id}', 'manual', now(), '{marketplace}', 'US', now())"
             ))
             .await;
+        app.database
+            .execute(&format!(
+                "insert into core.publications (crawl_run_id, marketplace, market, state, checks, decided_at, decided_by,
+                     evaluated_at)
+                 values ('{crawl_run_id}', '{marketplace}', 'US', 'published', '[]', now(), 'test', now())"
+            ))
+            .await;
         Collected { app, site, crawl_run_id, keyword_ids }
     }
 

@@ -273,10 +273,10 @@ async fn store(database: &TestDatabase, marketplace: Marketplace, resource: Reso
              returning raw_payload_id"
         ))
         .await;
+    database.make_partitions(&format!("'{NOW}'::timestamptz - interval '{age} seconds'"), &format!("'{NOW}'")).await;
     let chunk = format!(
-        "with made as (select core.make_partitions('{NOW}'::timestamptz - interval '{age} seconds', '{NOW}'))
-         insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes, fetched_at)
-         select raw_payload_id, 1, 'x', fetched_at from raw.payloads, made where raw_payload_id = {raw_payload_id}"
+        "insert into raw.payload_chunks (raw_payload_id, chunk_number, bytes, fetched_at)
+         select raw_payload_id, 1, 'x', fetched_at from raw.payloads where raw_payload_id = {raw_payload_id}"
     );
     database.execute(&chunk).await;
     if is_read {
@@ -490,6 +490,7 @@ async fn demand_that_was_derived_from_listings_outlives_them() {
 
 /// Writes thirty weeks of demand for every keyword, read from the first payload of its marketplace.
 async fn write_history(app: &TestApp) {
+    app.database.make_partitions("'2025-06-01'", &format!("'{NOW}'")).await;
     app.database
         .execute(&format!(
             "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,

@@ -74,6 +74,11 @@ impl TestDatabase {
         tx.commit().await.expect("a commit");
     }
 
+    /// Makes the months of rows that a test writes by itself; both are SQL expressions.
+    pub async fn make_partitions(&self, first: &str, last: &str) {
+        self.count(&format!("select core.make_partitions({first}, {last})::bigint")).await;
+    }
+
     /// Runs a statement.
     pub async fn execute(&self, sql: &str) {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&self.db).await.expect(sql);
