@@ -12,7 +12,7 @@ use digitallz_common::raw_payload::{self, RawPayloadError};
 use digitallz_sandbox::SandboxConfig;
 use serde_json::Value;
 
-use crate::harness::{NOW, TestApp, command, scratch};
+use crate::harness::{TestApp, command, scratch};
 
 /// Of each chunk of a document the first byte stands in the place where a test can change it.
 const SECOND_CHUNK: &str = "chunk_number = 2";
@@ -139,7 +139,7 @@ async fn a_document_that_was_changed_lost_a_chunk_or_was_purged_is_given_up_and_
 async fn a_collector_killed_while_it_stores_a_document_leaves_neither_rows_nor_files() {
     let mut app = start(36_000_000).await;
     app.environment = app.environment.with([("DIGITALLZ_AMAZON_RESOURCES", "search_terms_report".to_owned())]);
-    app.database.make_partitions(&format!("'{NOW}'"), &format!("'{NOW}'")).await;
+    app.database.make_partitions("now()", "now()").await;
     let directory = scratch("documents");
     let spool = scratch("spool");
     let env_file = app.env_file(&directory);
