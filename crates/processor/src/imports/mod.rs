@@ -2,11 +2,11 @@
 //!
 //! | kind | file | read by |
 //! | --- | --- | --- |
-//! | `search-terms` | Brand Analytics search terms, CSV of Seller Central | [`search_terms`] |
-//! | `search-query` | search query performance, CSV of Seller Central | [`search_query`] |
-//! | `interest` | Google Trends, interest over time | [`interest`] |
-//! | `keyword-plan` | Google Ads keyword planner, historical metrics | [`keyword_plan`] |
-//! | `series` | one value a row: keyword, date, metric, value; CSV or Parquet | [`series`] |
+//! | `search-terms` | Brand Analytics search terms, CSV of Seller Central | `search_terms.rs` |
+//! | `search-query` | search query performance, CSV of Seller Central | `search_query.rs` |
+//! | `interest` | Google Trends, interest over time | `interest.rs` |
+//! | `keyword-plan` | Google Ads keyword planner, historical metrics | `keyword_plan.rs` |
+//! | `series` | one value a row: keyword, date, metric, value; CSV or Parquet | `series.rs` |
 //!
 //! A file is a raw payload like any answer, and reading it is as pure: bytes, what the user said of them, and the tracked
 //! keywords give a reading and a report. On the way lie `packing` (zip, gzip), `decoding` (encodings), `table` (cells) and
