@@ -228,6 +228,18 @@ async fn the_users_own_truth_calibrates_and_the_error_is_told() {
     let versions = "select concat_ws(' ', version, truth_metric, proxy_metric, period_kind, pair_count) from ml.volume_calibrations";
     assert_eq!(database.texts(versions).await, ["1 search_query_volume search_frequency_rank week 120"]);
 
+    // Who has a rank and no truth gets an estimate that says so, where the rank is one that the truth covers.
+    let ranks = "keyword,date,metric,value,period\nshade,2026-02-15,search_frequency_rank,400,week\nlantern,2026-02-15,search_frequency_rank,90000,week\n";
+    assert!(import(&database, &file("ranks.csv", ranks), &["--add-keywords"]).status.success());
+    let told = "select concat_ws(' ', keyword, search_volume_status, search_volume between 7000 and 13000,
+                    search_volume between search_volume_lo_80 and search_volume_hi_80, search_volume_error < 0.25,
+                    search_volume_start_date, search_volume_source like 'search_frequency_rank by calibration 1: %')
+                from analytics.keyword_data_v1 where keyword in ('shade', 'lantern', 'lamp 7') order by keyword";
+    assert_eq!(
+        database.texts(told).await,
+        ["lamp 7 observed t 2026-02-15 f", "lantern unavailable f", "shade estimated t t t 2026-02-15 t"]
+    );
+
     // Nothing is learnt of what a user keeps from models.
     let database = self::database().await;
     assert!(import(&database, &file("many.csv", truth(40)), &["--add-keywords", "--no-training"]).status.success());

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 
 use crate::intervals::{lower, upper};
+use crate::series::look_as_of;
 use crate::target::{ModelName, Target};
 
 /// Fewer pairs than this give no line.
@@ -135,26 +136,9 @@ pub async fn measure(db: &PgPool, as_of: DateTime<Utc>) -> Result<Vec<Calibratio
     let mut all = Vec::new();
     for marketplace in Marketplace::ALL {
         let proxy_metric = Target::of(ModelName::Demand, marketplace).metric();
-        let rows = sqlx::query_file!(
-            "src/calibration_pairs.sql",
-            marketplace.name(),
-            proxy_metric,
-            as_of,
-            &Resource::imported_names()
-        )
-        .fetch_all(db)
-        .await
-        .map_err(|source| CalibrationError::Database { marketplace, source })?;
-        let mut groups: BTreeMap<(String, String, String), Vec<Pair>> = BTreeMap::new();
-        for row in rows {
-            let pair = Pair {
-                keyword_id: row.keyword_id,
-                period_start_date: row.period_start_date,
-                truth: row.truth,
-                proxy: row.proxy,
-            };
-            groups.entry((row.market, row.truth_metric, row.period_kind)).or_default().push(pair);
-        }
+        let groups = pairs(db, marketplace, proxy_metric, as_of)
+            .await
+            .map_err(|source| CalibrationError::Database { marketplace, source })?;
         for ((market, truth_metric, period_kind), pairs) in groups {
             let fitted = fit(&pairs).map_err(|source| CalibrationError::Solve {
                 marketplace,
@@ -177,6 +161,37 @@ pub async fn measure(db: &PgPool, as_of: DateTime<Utc>) -> Result<Vec<Calibratio
         }
     }
     Ok(all)
+}
+
+/// Loads the pairs of a marketplace by market, truth and length of period.
+async fn pairs(
+    db: &PgPool,
+    marketplace: Marketplace,
+    proxy_metric: &str,
+    as_of: DateTime<Utc>,
+) -> Result<BTreeMap<(String, String, String), Vec<Pair>>, sqlx::Error> {
+    let mut tx = look_as_of(db, as_of).await?;
+    let rows = sqlx::query_file!(
+        "src/calibration_pairs.sql",
+        marketplace.name(),
+        proxy_metric,
+        as_of,
+        &Resource::imported_names()
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    let mut groups: BTreeMap<_, Vec<Pair>> = BTreeMap::new();
+    for row in rows {
+        let pair = Pair {
+            keyword_id: row.keyword_id,
+            period_start_date: row.period_start_date,
+            truth: row.truth,
+            proxy: row.proxy,
+        };
+        groups.entry((row.market, row.truth_metric, row.period_kind)).or_default().push(pair);
+    }
+    Ok(groups)
 }
 
 /// Stores every line that other pairs gave than the version in force. The caller owns the transaction.

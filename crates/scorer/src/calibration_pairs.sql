@@ -14,19 +14,20 @@ with
                keyword_id, metric, period_kind, period_start_date, value, value_status
         from core.keyword_observations join usable using (raw_payload_id)
         where metric in ('search_query_volume', 'monthly_searches') and period_kind in ('week', 'month')
-          and ingested_at <= $3
+          and ingested_at <= $3 and (superseded_at is null or superseded_at > $3)
         order by keyword_id, metric, period_kind, period_start_date, ingested_at desc, raw_payload_id desc
     ),
     weeks as (
         select distinct on (keyword_id, week_start_date) keyword_id, week_start_date, value
         from core.weekly_demand join usable using (raw_payload_id)
-        where metric = $2 and ingested_at <= $3
+        where metric = $2
         order by keyword_id, week_start_date, ingested_at desc, raw_payload_id desc
     ),
     own_months as (
         select distinct on (keyword_id, period_start_date) keyword_id, period_start_date, value
         from core.keyword_observations join usable using (raw_payload_id)
         where metric = $2 and period_kind = 'month' and ingested_at <= $3
+          and (superseded_at is null or superseded_at > $3)
         order by keyword_id, period_start_date, ingested_at desc, raw_payload_id desc
     ),
     -- A month without a proxy of its own has that of the weeks that begin in it, if all of them are known.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::week::week_start;
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::competition::{self, Score};
 use crate::target::{ModelName, Target};
@@ -182,12 +182,21 @@ pub async fn load(
     }
 }
 
-async fn load_demand(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<History>, sqlx::Error> {
-    let metric = Target::of(ModelName::Demand, marketplace).metric();
+/// Begins a transaction in which views show what was known at a moment.
+pub(crate) async fn look_as_of(
+    db: &PgPool,
+    as_of: DateTime<Utc>,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let mut tx = db.begin().await?;
     sqlx::query_scalar!("select set_config('digitallz.as_of', $1, true)", as_of.to_rfc3339())
         .fetch_one(&mut *tx)
         .await?;
+    Ok(tx)
+}
+
+async fn load_demand(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<History>, sqlx::Error> {
+    let metric = Target::of(ModelName::Demand, marketplace).metric();
+    let mut tx = look_as_of(db, as_of).await?;
     let rows = sqlx::query_file!("src/series_demand.sql", marketplace.name(), metric).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
