@@ -19,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use digitallz_common::failure::Failure;
 use digitallz_common::jobs::PurgeExpired;
 use digitallz_common::marketplace::{Marketplace, Resource};
+use digitallz_common::partitions;
 use digitallz_common::queue::Attempt;
 use digitallz_common::source_policy::{self, Rules};
 use serde::Serialize;
@@ -35,6 +36,9 @@ const LOOK_PAYLOADS: i64 = 20_000;
 
 /// Listings or observations of keywords in one transaction.
 const BATCH_ROWS: i64 = 2_000;
+
+/// How long ago a month must have ended to be dropped when it is empty: rows about a month come late.
+const EMPTY_MONTH_AGE: TimeDelta = TimeDelta::days(31);
 
 /// Version under which a payload that was never read is quarantined: nothing read it.
 const READER_VERSION: i16 = 0;
@@ -136,6 +140,10 @@ pub async fn purge(db: &PgPool, as_of: DateTime<Utc>, now: DateTime<Utc>) -> Res
                 "purged {} answers of {marketplace} that were never read", counts.unread_payload_count);
         }
         purged.push(counts);
+    }
+    let month_count = partitions::drop_empty(&mut connection, as_of - EMPTY_MONTH_AGE).await?;
+    if month_count > 0 {
+        info!(month_count, "dropped {month_count} months in which nothing is left");
     }
     Ok(purged)
 }
