@@ -2,9 +2,6 @@ alter table ops.crawl_runs
     add column plan_key text unique;
 comment on column ops.crawl_runs.plan_key is 'Fingerprint of the plan that made it, the market, and the period of a backfill: applying a plan again makes no run twice. Null for other runs.';
 
-comment on column ops.job_attempts.request_count is 'Requests that the try sent for its crawl run; tokens and looks at limits serve all runs and count for none.';
-comment on column analytics.collection_runs_v1.request_count is 'Requests sent for the run, of those a plan counts; tokens and looks at limits serve all runs and count for none.';
-
 create index keyword_observations_by_resource on core.keyword_observations (keyword_id, resource, observed_at desc)
     where value is not null;
 

@@ -109,12 +109,11 @@ pub fn range(fewest: u32, most: u32) -> String {
 /// Writes a time in its two largest units.
 pub fn span(seconds: u64) -> String {
     const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let time = seconds;
-    let Some(first) = UNITS.iter().position(|(_, length)| time >= *length) else { return "0 s".to_owned() };
+    let Some(first) = UNITS.iter().position(|(_, length)| seconds >= *length) else { return "0 s".to_owned() };
     let (unit, length) = UNITS[first];
-    let mut text = format!("{} {unit}", time / length);
+    let mut text = format!("{} {unit}", seconds / length);
     if let Some((unit, next)) = UNITS.get(first + 1) {
-        let rest = time % length / next;
+        let rest = seconds % length / next;
         if rest > 0 {
             text.push_str(&format!(" {rest} {unit}"));
         }

@@ -1,4 +1,5 @@
-//! How a worker stops: it takes no more jobs, waits for the running ones a while, and hands the others back.
+//! How others know that a worker lives, and how it stops: it takes no more jobs, waits for the running ones a while, and hands the
+//! others back.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -58,11 +58,12 @@ pub async fn run(cli: &Cli, is_offline: bool) -> anyhow::Result<Ending> {
 async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding>> {
     let db = &session.db;
     let mut findings = vec![well("database", database_version(db).await?)];
+    let ctx = Context::new(db.clone(), session.clock.clone(), &session.environment.collector()?)?;
     for source in status::all(session).await? {
         findings.extend(look_at_source(&source));
         // Before its terms are acknowledged a marketplace is asked nothing, not even this.
         if !is_offline && source.missing_settings.is_empty() && source.terms == "acknowledged" {
-            findings.extend(look_at_grants(session, &source).await?);
+            findings.extend(look_at_grants(&ctx, &source).await?);
         }
     }
     findings.extend(look_at_purge(session).await?);
@@ -164,10 +165,9 @@ fn look_at_source(source: &Source) -> Vec<Finding> {
 }
 
 /// Asks a marketplace what its credentials are granted beyond public data.
-async fn look_at_grants(session: &Session, source: &Source) -> anyhow::Result<Vec<Finding>> {
-    let ctx = Context::new(session.db.clone(), session.clock.clone(), &session.environment.collector()?)?;
+async fn look_at_grants(ctx: &Context, source: &Source) -> anyhow::Result<Vec<Finding>> {
     let wanted = ctx.marketplaces.resources(source.marketplace);
-    let grants = grants::probe(&ctx, source.marketplace).await?;
+    let grants = grants::probe(ctx, source.marketplace).await?;
     Ok(grants.iter().map(|grant| finding_of(source, grant, wanted)).collect())
 }
 
