@@ -2,7 +2,7 @@
 create schema partitions;
 comment on schema partitions is 'The months of partitioned tables; nobody asks them by name.';
 
--- These views are made anew below, over the tables that take the place of the old ones.
+-- These views are made anew over the tables that take the place of the old ones, analytics.keyword_data_v1 in 0026.
 drop view analytics.keyword_data_v1, analytics.keyword_observations_v1, analytics.serp_entries_v1, core.weekly_demand;
 
 create schema before_partitions;
@@ -309,50 +309,14 @@ language sql stable parallel safe as
 $$ select coalesce(nullif(current_setting('digitallz.as_of', true), '')::timestamptz, 'infinity'::timestamptz) $$;
 comment on function core.as_of is 'The moment as of which views show what is known: the setting digitallz.as_of, or now.';
 
--- Listings go before the keywords' demand that was derived from them: what a purge would take from the view is stored as
--- an observation first, and the view says the same afterwards.
 create view core.weekly_demand as
--- Amazon says how the search term ranked among all in the week.
-select keyword_id, period_start_date as week_start_date, metric, unit, value, value_status, status_reason,
-       resource, observed_at, ingested_at, raw_payload_id
-from core.keyword_observations
-where metric = 'search_frequency_rank' and period_kind = 'week'
-  and ingested_at <= core.as_of() and (superseded_at is null or superseded_at > core.as_of())
-union all
--- eBay says how many bids the auctions on the page have drawn. Etsy's differences stand here once their listings are purged.
-select keyword_id, (observed_at at time zone 'utc')::date - extract(dow from observed_at at time zone 'utc')::integer, metric, unit, value,
+select keyword_id, period_start_date - extract(dow from period_start_date)::integer as week_start_date, metric, unit, value,
        value_status, status_reason, resource, observed_at, ingested_at, raw_payload_id
 from core.keyword_observations
-where metric in ('auction_bids', 'listing_views_per_week')
-  and ingested_at <= core.as_of() and (superseded_at is null or superseded_at > core.as_of())
-union all
--- Etsy says how often each listing was viewed since it began: demand is what was gained between two samples,
--- the mean over the listings present in both, brought to seven days.
-select keyword_id,
-       (observed_at at time zone 'utc')::date - extract(dow from observed_at at time zone 'utc')::integer,
-       'listing_views_per_week', 'views per listing and week',
-       avg(gained * 7.0 / days)::double precision, 'observed', null,
-       'listing_batch', observed_at, max(ingested_at), raw_payload_id
-from (
-    select payloads.keyword_id, samples.observed_at, samples.raw_payload_id,
-           -- A difference is known when the later known of its two samples is.
-           greatest(samples.ingested_at, lag(samples.ingested_at) over series) as ingested_at,
-           samples.view_count - lag(samples.view_count) over series as gained,
-           extract(epoch from samples.observed_at - lag(samples.observed_at) over series) / 86400 as days
-    from raw.payloads payloads
-    -- The moment, which both rows have, names the one partition to look into.
-    join core.listing_observations samples
-        on samples.raw_payload_id = payloads.raw_payload_id and samples.observed_at = payloads.fetched_at
-    where payloads.resource = 'listing_batch' and samples.view_count is not null
-      and samples.ingested_at <= core.as_of() and (samples.superseded_at is null or samples.superseded_at > core.as_of())
-    window series as (partition by payloads.keyword_id, samples.listing_id order by samples.observed_at)
-) differences
-where gained >= 0 and days >= 1
-  and not exists (
-      select from core.keyword_observations stored
-      where stored.raw_payload_id = differences.raw_payload_id and stored.keyword_id = differences.keyword_id
-        and stored.metric = 'listing_views_per_week' and stored.observed_at = differences.observed_at)
-group by keyword_id, observed_at, raw_payload_id;
+where metric in ('search_frequency_rank', 'listing_views_per_week', 'auction_bids')
+  -- A file may tell the rank of a month.
+  and (metric <> 'search_frequency_rank' or period_kind = 'week')
+  and ingested_at <= core.as_of() and (superseded_at is null or superseded_at > core.as_of());
 
 create view analytics.keyword_observations_v1 as
 select observations.keyword_observation_id, observations.keyword_id, keywords.keyword_text, keywords.marketplace,
@@ -382,83 +346,6 @@ left join core.listing_observations observations
    and (observations.superseded_at is null or observations.superseded_at > core.as_of())
 where entries.ingested_at <= core.as_of() and (entries.superseded_at is null or entries.superseded_at > core.as_of());
 
-create view analytics.keyword_data_v1 as
-select keywords.keyword_text as keyword,
-       keywords.marketplace as platform,
-       volume.value as search_volume,
-       competition.score as competition,
-       bid.value::numeric as cpc,
-       trend.weeks as trend_data,
-       greatest(latest.observed_at, trend.last_observed_at) as last_updated,
-       keywords.market,
-       keywords.keyword_id,
-       coalesce(volume.value_status, 'unavailable') as search_volume_status,
-       case
-           when volume.value is not null then volume.resource
-           when volume.status_reason is not null then volume.status_reason
-           when keywords.marketplace = 'amazon' then 'the search terms report gives a rank, not a count'
-           else 'the marketplace gives no number of searches'
-       end as search_volume_source,
-       case when competition.score is null then 'pending' else 'estimated' end as competition_status,
-       competition.score_version as competition_source,
-       coalesce(bid.value_status, 'unavailable') as cpc_status,
-       case
-           when bid.value is not null then bid.resource
-           when bid.status_reason is not null then bid.status_reason
-           when keywords.marketplace = 'etsy' then 'the marketplace suggests no bids'
-           else 'no source of bids is connected'
-       end as cpc_source,
-       case when trend.has_value then 'observed' when trend.weeks is null then 'pending' else 'unavailable' end as trend_data_status,
-       trend.source as trend_data_source,
-       case when bid.value is not null then bid.unit end as cpc_currency,
-       case when bid.value is not null then bid.observed_at end as cpc_observed_at,
-       case when volume.value is not null then volume.period_start_date end as search_volume_start_date,
-       case when volume.value is not null then volume.period_end_date end as search_volume_end_date
-from core.keywords
-left join lateral (
-    select jsonb_agg(jsonb_build_object('week_start_date', week_start_date, 'metric', metric, 'value', value,
-                                        'unit', unit, 'value_status', value_status) order by week_start_date) as weeks,
-           string_agg(distinct resource, ',') as source,
-           bool_or(value is not null) as has_value,
-           max(observed_at) as last_observed_at
-    from (
-        -- Of several that speak of one week: the one that became known last.
-        select distinct on (week_start_date) *
-        from core.weekly_demand demand
-        where demand.keyword_id = keywords.keyword_id
-        order by week_start_date, ingested_at desc, raw_payload_id desc
-    ) demand
-) trend on true
-left join lateral (
-    select score, score_version
-    from ml.competition_scores scores
-    where scores.keyword_id = keywords.keyword_id and scores.scored_at <= core.as_of()
-    order by week_start_date desc, scored_at desc
-    limit 1
-) competition on true
-left join lateral (
-    select max(observed_at) as observed_at
-    from core.keyword_observations observations
-    where observations.keyword_id = keywords.keyword_id and observations.ingested_at <= core.as_of()
-) latest on true
--- The latest value of each; where there never was one, the latest reason.
-left join lateral (
-    select * from core.keyword_observations observations
-    where observations.keyword_id = keywords.keyword_id and observations.metric = 'search_query_volume'
-      and observations.ingested_at <= core.as_of()
-      and (observations.superseded_at is null or observations.superseded_at > core.as_of())
-    order by (value is null), observed_at desc, ingested_at desc, keyword_observation_id desc
-    limit 1
-) volume on true
-left join lateral (
-    select * from core.keyword_observations observations
-    where observations.keyword_id = keywords.keyword_id and observations.metric = 'cpc_suggested'
-      and observations.ingested_at <= core.as_of()
-      and (observations.superseded_at is null or observations.superseded_at > core.as_of())
-    order by (value is null), observed_at desc, ingested_at desc, keyword_observation_id desc
-    limit 1
-) bid on true;
-
 comment on view core.weekly_demand is 'Demand of a keyword week by week: the metric that its marketplace offers, true or a stated proxy.';
 comment on column core.weekly_demand.keyword_id is 'The keyword.';
 comment on column core.weekly_demand.week_start_date is 'The Sunday on which the week begins.';
@@ -473,7 +360,6 @@ comment on column core.weekly_demand.ingested_at is 'When it became known to thi
 comment on column core.weekly_demand.raw_payload_id is 'The payload it was read from; for a difference, the later one.';
 comment on view analytics.keyword_observations_v1 is 'Every observation with its period, its status and the hash of the answer it was read from.';
 comment on view analytics.serp_entries_v1 is 'Search results pages, position by position.';
-comment on view analytics.keyword_data_v1 is 'One row per keyword and market: the latest of everything, with the status and source of each value.';
 comment on column analytics.keyword_observations_v1.keyword_observation_id is 'Identifier.';
 comment on column analytics.keyword_observations_v1.keyword_id is 'The keyword.';
 comment on column analytics.keyword_observations_v1.keyword_text is 'Its normalised text.';
@@ -510,27 +396,6 @@ comment on column analytics.serp_entries_v1.favorite_count is 'Favourites at the
 comment on column analytics.serp_entries_v1.sales_rank is 'Best sales rank at the moment.';
 comment on column analytics.serp_entries_v1.bid_count is 'Bids at the moment, on an auction.';
 comment on column analytics.serp_entries_v1.raw_payload_id is 'The answer that is the page.';
-comment on column analytics.keyword_data_v1.keyword is 'Normalised search term.';
-comment on column analytics.keyword_data_v1.platform is 'amazon, etsy or ebay.';
-comment on column analytics.keyword_data_v1.search_volume is 'Number of searches in the latest week of which one is known, where a marketplace gives one; never an estimate.';
-comment on column analytics.keyword_data_v1.competition is 'Competition score of the latest scored week, 0 (easy) to 1 (hard).';
-comment on column analytics.keyword_data_v1.cpc is 'Latest suggested bid for a click under exact match; not a price that was paid.';
-comment on column analytics.keyword_data_v1.trend_data is 'Weekly demand, an array of week_start_date, metric, value, unit, value_status.';
-comment on column analytics.keyword_data_v1.last_updated is 'When the latest of the values was true.';
-comment on column analytics.keyword_data_v1.market is 'Country site.';
-comment on column analytics.keyword_data_v1.keyword_id is 'Identifier.';
-comment on column analytics.keyword_data_v1.search_volume_status is 'As value_status of observations.';
-comment on column analytics.keyword_data_v1.search_volume_source is 'Resource of the marketplace, or why there is none.';
-comment on column analytics.keyword_data_v1.competition_status is 'estimated: computed by a published formula; pending: not scored yet.';
-comment on column analytics.keyword_data_v1.competition_source is 'Version of the formula.';
-comment on column analytics.keyword_data_v1.cpc_status is 'As value_status of observations.';
-comment on column analytics.keyword_data_v1.cpc_source is 'Resource of the marketplace, or why there is none.';
-comment on column analytics.keyword_data_v1.trend_data_status is 'As value_status of observations.';
-comment on column analytics.keyword_data_v1.trend_data_source is 'Resource of the marketplace.';
-comment on column analytics.keyword_data_v1.cpc_currency is 'ISO 4217 code of cpc.';
-comment on column analytics.keyword_data_v1.cpc_observed_at is 'When cpc was true.';
-comment on column analytics.keyword_data_v1.search_volume_start_date is 'First day of the week that search_volume is about.';
-comment on column analytics.keyword_data_v1.search_volume_end_date is 'Last day of that week.';
 
 -- Payloads are read in any order; what a listing is called follows from what was said of it last.
 create function core.is_told_later(told text, told_at timestamptz, known text, known_at timestamptz) returns boolean

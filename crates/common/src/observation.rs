@@ -49,6 +49,12 @@ pub enum Metric {
     AuctionCount,
     /// Views since they began, of the listings of the page.
     ListingViewsTotal,
+    /// Views a listing gained in a week, the mean over the listings of two samples of the keyword.
+    ListingViewsPerWeek,
+    /// Favourites a listing gained in a week, the same mean; negative where more were taken back than given.
+    ListingFavoritesPerWeek,
+    /// Sales of a listing in a week, the same mean.
+    ListingSalesPerWeek,
     /// Searches for the search term in a week or month, a true count; told for those that concern the user's own listings.
     SearchQueryVolume,
     /// Listings shown on the search results pages of the search term in a week.
@@ -97,15 +103,21 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics, in the order in which they are documented.
-    pub const ALL: [Metric; 37] = [
+    pub const ALL: [Metric; 46] = [
         Metric::SearchFrequencyRank,
         Metric::TopClickShare,
         Metric::TopConversionShare,
         Metric::ResultCount,
         Metric::SellerCount,
         Metric::SellerConcentration,
+        Metric::BrandConcentration,
+        Metric::PriceLowerQuartile,
         Metric::PriceMedian,
+        Metric::PriceUpperQuartile,
         Metric::FavoriteMedian,
+        Metric::IncumbentFavoriteMedian,
+        Metric::IncumbentReviewMedian,
+        Metric::NewListingShare,
         Metric::SalesRankMedian,
         Metric::SellerFeedbackMedian,
         Metric::TitleMatchShare,
@@ -113,6 +125,9 @@ impl Metric {
         Metric::AuctionBids,
         Metric::AuctionCount,
         Metric::ListingViewsTotal,
+        Metric::ListingViewsPerWeek,
+        Metric::ListingFavoritesPerWeek,
+        Metric::ListingSalesPerWeek,
         Metric::SearchQueryVolume,
         Metric::SearchQueryImpressions,
         Metric::SearchQueryClicks,
@@ -136,6 +151,10 @@ impl Metric {
         Metric::TopOfPageBidLow,
         Metric::TopOfPageBidHigh,
     ];
+
+    /// What listings gained between two samples: the database computes it from what was read of both.
+    pub const DIFFERENCES: [Metric; 3] =
+        [Metric::ListingViewsPerWeek, Metric::ListingFavoritesPerWeek, Metric::ListingSalesPerWeek];
 
     /// Returns the metric of a name.
     pub fn named(name: &str) -> Option<Metric> {
@@ -166,6 +185,9 @@ impl Metric {
             Metric::AuctionBids => "auction_bids",
             Metric::AuctionCount => "auction_count",
             Metric::ListingViewsTotal => "listing_views_total",
+            Metric::ListingViewsPerWeek => "listing_views_per_week",
+            Metric::ListingFavoritesPerWeek => "listing_favorites_per_week",
+            Metric::ListingSalesPerWeek => "listing_sales_per_week",
             Metric::SearchQueryVolume => "search_query_volume",
             Metric::SearchQueryImpressions => "search_query_impressions",
             Metric::SearchQueryClicks => "search_query_clicks",
@@ -220,6 +242,9 @@ impl Metric {
             Metric::AuctionBids => "bids",
             Metric::AuctionCount => "auctions",
             Metric::ListingViewsTotal => "views",
+            Metric::ListingViewsPerWeek => "views per listing and week",
+            Metric::ListingFavoritesPerWeek => "favourites per listing and week",
+            Metric::ListingSalesPerWeek => "sales per listing and week",
             Metric::SearchQueryVolume
             | Metric::MonthlySearches
             | Metric::MonthlySearchesAverage

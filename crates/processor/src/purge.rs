@@ -304,9 +304,8 @@ async fn purge_listing_rows(
     counts: &mut PurgeCounts,
 ) -> Result<bool, sqlx::Error> {
     // The tables of listings know no marketplace and are read as a whole, so one look finds the work of many batches.
-    let due = sqlx::query_as!(
-        DuePayload,
-        "select payloads.raw_payload_id, payloads.keyword_id
+    let due = sqlx::query_scalar!(
+        "select payloads.raw_payload_id
          from raw.payloads payloads
          where payloads.marketplace = $1
            and payloads.raw_payload_id in (
@@ -327,28 +326,17 @@ async fn purge_listing_rows(
     Ok(!due.is_empty())
 }
 
-/// A payload that said something of listings.
-struct DuePayload {
-    raw_payload_id: i64,
-    keyword_id: Option<i64>,
-}
-
-/// Deletes what some payloads said of listings, after the demand that follows from it was stored.
+/// Deletes what some payloads said of listings; the differences that were observed between them stay.
 async fn purge_listing_rows_of(
     connection: &mut PgConnection,
-    payloads: &[DuePayload],
+    raw_payload_ids: &[i64],
     bound: DateTime<Utc>,
     counts: &mut PurgeCounts,
 ) -> Result<(), sqlx::Error> {
-    let raw_payload_ids: Vec<i64> = payloads.iter().map(|payload| payload.raw_payload_id).collect();
-    let mut keyword_ids: Vec<i64> = payloads.iter().filter_map(|payload| payload.keyword_id).collect();
-    keyword_ids.sort_unstable();
-    keyword_ids.dedup();
     let mut tx = connection.begin().await?;
-    sqlx::query_file!("src/purge_store_demand.sql", &keyword_ids).execute(&mut *tx).await?;
     let entries = sqlx::query!(
         "delete from core.serp_entries where raw_payload_id = any($1) and observed_at <= $2",
-        &raw_payload_ids,
+        raw_payload_ids,
         bound,
     )
     .execute(&mut *tx)
@@ -356,7 +344,7 @@ async fn purge_listing_rows_of(
     .rows_affected();
     let observations = sqlx::query!(
         "delete from core.listing_observations where raw_payload_id = any($1) and observed_at <= $2",
-        &raw_payload_ids,
+        raw_payload_ids,
         bound,
     )
     .execute(&mut *tx)

@@ -1,5 +1,5 @@
 -- Of several samples in a week: the one ingested first. A week's score is then the same at every later as-of,
--- and equal to the one that was written when the week was scored.
+-- and equal to the one that was written when the week was scored. Of runs that are held back nothing is learnt.
 select distinct on (keyword_id, week_start_date, metric)
        keyword_id,
        week_start_date as "week_start_date!",
@@ -9,12 +9,15 @@ select distinct on (keyword_id, week_start_date, metric)
        observed_at,
        raw_payload_id
 from (
-    select observations.*,
+    select keywords.keyword_id, observations.metric, observations.value, observations.resource, observations.observed_at,
+           observations.ingested_at, observations.raw_payload_id,
            -- Weeks begin on Sunday, in UTC.
            (observed_at at time zone 'utc')::date
                - extract(dow from observed_at at time zone 'utc')::integer as week_start_date
     from core.keyword_observations observations
-    join core.keywords using (keyword_id)
+    join core.keywords said using (keyword_id)
+    -- What was said of a keyword that turned out to be another was said of that one.
+    join core.keywords on keywords.keyword_id = coalesce(said.merged_into_keyword_id, said.keyword_id)
     where keywords.marketplace = $1
       and keywords.is_active
       and observations.metric = any($2)
@@ -22,5 +25,9 @@ from (
       and observations.value is not null
       and observations.ingested_at <= $3
       and (observations.superseded_at is null or observations.superseded_at > $3)
+      and not exists (
+          select from raw.payloads
+          join core.publications held on held.crawl_run_id = payloads.crawl_run_id and held.state = 'held'
+          where payloads.raw_payload_id = observations.raw_payload_id)
 ) samples
 order by keyword_id, week_start_date, metric, ingested_at, observed_at, raw_payload_id

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use digitallz::postgres::PrivatePostgres;
 use sqlx::PgPool;
 
@@ -53,6 +53,7 @@ pub async fn process(
             break;
         }
         ensure!(started.elapsed() < PATIENCE, "still at work after {} s", PATIENCE.as_secs());
+        workers.are_alive()?;
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let seconds = started.elapsed().as_secs_f64();
@@ -72,6 +73,15 @@ async fn entries(db: &PgPool) -> anyhow::Result<u64> {
 struct Workers(Vec<Child>);
 
 impl Workers {
+    fn are_alive(&mut self) -> anyhow::Result<()> {
+        for child in &mut self.0 {
+            if let Some(status) = child.try_wait()? {
+                bail!("a processor ended ({status}) before the work did; its log lies beside the data");
+            }
+        }
+        Ok(())
+    }
+
     fn peak_mb(&self) -> anyhow::Result<f64> {
         let mut peak: f64 = 0.0;
         for child in &self.0 {

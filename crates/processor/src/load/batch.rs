@@ -7,6 +7,7 @@ use digitallz_common::partitions;
 use digitallz_common::queue::{self, QueueError};
 use sqlx::{PgConnection, PgPool};
 
+use super::differences;
 use super::listings::Listings;
 use super::rows::{self, Place};
 use super::{Answer, LoadError, Read, Said};
@@ -36,6 +37,9 @@ pub(super) async fn store(db: &PgPool, reads: &[Read], now: DateTime<Utc>) -> Re
     insert_quarantined_rows(&mut tx, &new, now).await?;
     let listing_ids = Listings::of(&new).merge(&mut tx).await?;
     rows::copy(&mut tx, &new, &listing_ids, now, Place::Core).await?;
+    let samples = new.iter().filter(|new| differences::follow_from(new.reading));
+    let samples: Vec<i64> = samples.map(|new| new.payload.raw_payload_id).collect();
+    differences::renew(&mut tx, &samples, now).await?;
     tx.commit().await?;
 
     let answer = |read: &Read| match ended.contains(&read.attempt.job_id) {

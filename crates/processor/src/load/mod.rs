@@ -6,6 +6,7 @@
 
 mod batch;
 mod copy;
+mod differences;
 mod listings;
 mod reread;
 mod rows;

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::listings::Listings;
 use super::rows::{self, Place, TABLES, Table};
-use super::{Said, batch};
+use super::{Said, batch, differences};
 use crate::READER_VERSION;
 use crate::reading::Reading;
 use crate::store::storable;
@@ -124,6 +124,7 @@ pub(crate) async fn replace(
         supersede(tx, table, &raw_payload_ids, now).await?;
         insert(tx, table).await?;
     }
+    tables.push(differences::renew(tx, &raw_payload_ids, now).await?);
     renew_set_aside(tx, &raw_payload_ids, &said, now).await?;
     changed.extend(renew_readings(tx, reread, now).await?);
     Ok(Replaced { tables, examples, changed_payload_count: changed.len() as i64 })
@@ -143,9 +144,10 @@ fn same_content(table: &Table) -> String {
 /// Returns a join of what stands with what is read now.
 fn pairs(table: &Table) -> String {
     format!(
-        "(select * from core.{name} where raw_payload_id = any($1) and superseded_at is null) stored
+        "(select * from core.{name} where raw_payload_id = any($1) and superseded_at is null and {is_read}) stored
          full join reread_{name} reread on {key}",
         name = table.name,
+        is_read = differences::is_read(table),
         key = same_key(table)
     )
 }
@@ -221,11 +223,12 @@ async fn supersede(
 ) -> Result<(), sqlx::Error> {
     let statement = format!(
         "update core.{name} stored set superseded_at = greatest($2, stored.ingested_at)
-         where stored.raw_payload_id = any($1) and stored.superseded_at is null
+         where stored.raw_payload_id = any($1) and stored.superseded_at is null and {is_read}
            and not exists (select from reread_{name} reread where {} and {})",
         same_key(table),
         same_content(table),
         name = table.name,
+        is_read = differences::is_read(table),
     );
     query(&statement).bind(raw_payload_ids).bind(now).execute(tx).await?;
     Ok(())
