@@ -28,19 +28,24 @@ begin
             on earlier.keyword_id = touched.keyword_id and earlier.resource = touched.resource
            and earlier.fetched_at between touched.fetched_at - interval '35 days' and touched.fetched_at
     ), samples as (
-        select payloads.keyword_id, payloads.resource, payloads.fetched_at, samples.*
+        select payloads.keyword_id, payloads.resource, payloads.fetched_at, samples.*,
+               -- Of several that tell the same moment differently, the greatest, whichever was read first.
+               max(samples.view_count) over moment as views_then,
+               max(samples.favorite_count) over moment as favorites_then,
+               max(samples.sold_count) over moment as sales_then
         from payloads
         -- The moment, which both rows have, names the one partition to look into.
         join core.listing_observations samples
             on samples.raw_payload_id = payloads.raw_payload_id and samples.observed_at = payloads.fetched_at
            and samples.superseded_at is null
         where num_nonnulls(samples.view_count, samples.favorite_count, samples.sold_count) > 0
+        window moment as (partition by payloads.keyword_id, payloads.resource, samples.listing_id, samples.observed_at)
     ), pairs as (
         select keyword_id, resource, fetched_at, raw_payload_id, observed_at,
                extract(epoch from observed_at - last_value(observed_at) over earlier) / (7 * 86400) as weeks,
-               view_count - last_value(view_count) over earlier as views,
-               favorite_count - last_value(favorite_count) over earlier as favorites,
-               sold_count - last_value(sold_count) over earlier as sales
+               view_count - last_value(views_then) over earlier as views,
+               favorite_count - last_value(favorites_then) over earlier as favorites,
+               sold_count - last_value(sales_then) over earlier as sales
         from samples
         -- The latest sample that is about a day older or more.
         window earlier as (

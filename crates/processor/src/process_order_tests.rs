@@ -12,7 +12,7 @@ use crate::content_hash::{self, TableHash};
 /// How many sets of payloads are tried; each takes three databases.
 const SETS: usize = 4;
 
-/// An answer of a resource, some hours after the world began; two may come at the same moment.
+/// An answer of a resource, some days and hours after the world began; two may come at the same moment.
 #[derive(Clone, Debug)]
 struct Answer {
     resource: Resource,
@@ -23,26 +23,28 @@ struct Answer {
 fn item() -> impl Strategy<Value = Value> {
     let price = prop::sample::select(vec!["1.00", "2.50", "1,00", "10.125"]);
     let title = prop::sample::select(vec![None, None, Some("Blue mug"), Some("Mug &amp; saucer"), Some("MUG blue")]);
-    (1u32..9, price, title, 0u32..3, any::<bool>()).prop_map(|(number, price, title, seller, is_promoted)| {
-        json!({
-            "itemId": format!("v1|{number}|0"), "title": title, "buyingOptions": ["FIXED_PRICE"],
-            "price": {"value": price, "currency": "USD"}, "priorityListing": is_promoted,
-            "seller": {"username": format!("seller {seller}"), "feedbackScore": 5 * number},
-            "itemCreationDate": format!("2026-08-1{number}T00:00:00Z"), "itemWebUrl": format!("https://e/{number}"),
-            "estimatedAvailabilities": [{"estimatedSoldQuantity": number}]
-        })
-    })
+    (1u32..9, price, title, 0u32..3, any::<bool>(), 0u32..60).prop_map(
+        |(number, price, title, seller, is_promoted, sold)| {
+            json!({
+                "itemId": format!("v1|{number}|0"), "title": title, "buyingOptions": ["FIXED_PRICE"],
+                "price": {"value": price, "currency": "USD"}, "priorityListing": is_promoted,
+                "seller": {"username": format!("seller {seller}"), "feedbackScore": 5 * number},
+                "itemCreationDate": format!("2026-08-1{number}T00:00:00Z"), "itemWebUrl": format!("https://e/{number}"),
+                "estimatedAvailabilities": [{"estimatedSoldQuantity": sold}]
+            })
+        },
+    )
 }
 
 fn body() -> impl Strategy<Value = (Resource, String)> {
     let items = prop::collection::vec(item(), 0..6);
-    (0..5u8, items).prop_map(|(kind, items)| match kind {
+    (0..7u8, items).prop_map(|(kind, items)| match kind {
         0 | 1 => {
             let page = json!({"href": "https://", "total": 7, "limit": 50, "offset": 0, "itemSummaries": items});
             (Resource::ItemSearch, page.to_string())
         }
-        2 => (Resource::ItemDetails, json!({ "items": items }).to_string()),
-        3 => {
+        2..=4 => (Resource::ItemDetails, json!({ "items": items }).to_string()),
+        5 => {
             let categories = ["1", "2", "1"].map(|id| json!({"category": {"categoryId": id, "categoryName": "Mugs"}}));
             (Resource::CategorySuggestions, json!({ "categorySuggestions": categories }).to_string())
         }
@@ -56,11 +58,40 @@ fn answers() -> impl Strategy<Value = (Vec<Answer>, Vec<usize>)> {
         let answers: Vec<Answer> = bodies
             .into_iter()
             .zip(0..)
-            .map(|((resource, body), number)| Answer { resource, hours: number / 2, body })
+            .map(|((resource, body), number)| Answer { resource, hours: number / 2 * 25, body })
             .collect();
         let order: Vec<usize> = (0..answers.len()).collect();
         (Just(answers), Just(order).prop_shuffle())
     })
+}
+
+#[tokio::test]
+async fn a_sample_that_comes_late_changes_the_differences_after_it() {
+    let details = |sold: u32| {
+        let item =
+            json!({"itemId": "v1|1|0", "title": "Mug", "estimatedAvailabilities": [{"estimatedSoldQuantity": sold}]});
+        json!({ "items": [item] }).to_string()
+    };
+    let Some(world) = World::new().await else { return };
+    let stood = "select coalesce(string_agg(format('day %s: %s', observed_at::date - began, value), ', ' order by observed_at), '')
+                 from core.keyword_observations, (select min(observed_at)::date as began from core.listing_observations) first
+                 where metric = 'listing_sales_per_week' and superseded_at is null";
+    let superseded = "select count(*)::text from core.keyword_observations where superseded_at is not null";
+    let read = async |number: usize, days: i64, sold: u32| {
+        let answer = Answer { resource: Resource::ItemDetails, hours: 24 * days, body: details(sold) };
+        store(&world, number, &answer).await;
+        world.work(1).await;
+        (world.text(stood).await, world.text(superseded).await)
+    };
+    assert_eq!(read(0, 0, 10).await, (String::new(), "0".to_owned()), "one sample makes no difference");
+    assert_eq!(read(1, 14, 30).await, ("day 14: 10".to_owned(), "0".to_owned()), "20 sales in two weeks");
+    // Of the week in the middle it becomes known late that most were sold in it.
+    let after = read(2, 7, 28).await;
+    assert_eq!(after, ("day 7: 18, day 14: 2".to_owned(), "1".to_owned()));
+    // Too long ago for a difference, and a count that goes back counts anew.
+    assert_eq!(read(3, 14 + 36, 90).await, after);
+    assert_eq!(read(4, 14 + 43, 80).await, after);
+    world.end().await;
 }
 
 async fn store(world: &World, number: usize, answer: &Answer) {
