@@ -1,12 +1,13 @@
 //! Files of a user's own, brought in by the real binary, and what is learnt from them.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::source_policy::{self, Rules};
 use digitallz_processor::purge;
+use flate2::{Compress, Compression, FlushCompress};
 use serde_json::Value;
 
 use crate::harness::{TestDatabase, command, entry, scratch, stderr, stdout};
@@ -170,6 +171,73 @@ async fn what_cannot_be_trusted_is_refused_with_the_next_step_and_stores_nothing
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{name} {more:?}: {said}");
         assert!(said.contains(word), "{name}: {said}");
+    }
+    assert_eq!(database.count("select count(*) from raw.payloads").await, 0);
+}
+
+/// Packs a header and ten gigabytes of one row into a few megabytes, as the deflate format allows.
+fn ten_gigabytes_deflated() -> Vec<u8> {
+    let mut deflate = Compress::new(Compression::best(), false);
+    let mut block = |text: &str| {
+        let mut packed = Vec::with_capacity(64 * 1024);
+        deflate.compress_vec(text.as_bytes(), &mut packed, FlushCompress::Full).unwrap();
+        packed
+    };
+    let mut all = block("keyword,date,metric,value,period\n");
+    // After a full flush a block means the same wherever it stands.
+    let rows = block(&"desk lamp,2026-02-01,search_query_volume,1200,week\n".repeat(20_000));
+    (0..10_000).for_each(|_| all.extend_from_slice(&rows));
+    all.extend_from_slice(&[3, 0]);
+    all
+}
+
+/// Puts deflated bytes into a zip that says they unpack to so many.
+fn zip_of(deflated: &[u8], said_size: u32) -> Vec<u8> {
+    let sizes = [0_u32.to_le_bytes(), (deflated.len() as u32).to_le_bytes(), said_size.to_le_bytes()].concat();
+    let name = b"series.csv";
+    let name_length = (name.len() as u16).to_le_bytes();
+    let local = [b"PK\x03\x04\x14\0\0\0\x08\0\0\0\0\0", &sizes[..], &name_length, &[0; 2], name].concat();
+    let central = [b"PK\x01\x02\x14\0\x14\0\0\0\x08\0\0\0\0\0", &sizes[..], &name_length, &[0; 16], name].concat();
+    let start = ((local.len() + deflated.len()) as u32).to_le_bytes();
+    let length = (central.len() as u32).to_le_bytes();
+    let end = [b"PK\x05\x06\0\0\0\0\x01\0\x01\0", &length[..], &start, &[0; 2]].concat();
+    [&local, deflated, &central, &end].concat()
+}
+
+/// The most memory that a process had resident until it ended, in bytes.
+fn peak_of(child: &mut Child) -> u64 {
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+        peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    peak
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_of_ten_gigabytes_goes_off_nowhere() {
+    let database = database().await;
+    let deflated = ten_gigabytes_deflated();
+    let gzip = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &deflated[..], &[0; 8]].concat();
+    for (name, bytes) in [
+        ("says-ten-bytes.zip", zip_of(&deflated, 10)),
+        ("says-all-that-fits.zip", zip_of(&deflated, u32::MAX - 1)),
+        ("bomb.csv.gz", gzip),
+    ] {
+        let path = file(name, bytes);
+        let arguments = ["import", path.to_str().unwrap(), "--marketplace", "amazon"];
+        let mut started = command(&arguments);
+        started.env("DATABASE_URL", database.url.expose()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = started.spawn().unwrap();
+        let peak = peak_of(&mut child);
+        let output = child.wait_with_output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{name}: {said}");
+        assert!(said.contains("more than 100 times its size"), "{name}: {said}");
+        assert!(peak < 200_000_000, "{name}: {peak} bytes");
     }
     assert_eq!(database.count("select count(*) from raw.payloads").await, 0);
 }
