@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use digitallz::cli::Role;
 use digitallz_common::jobs::{FetchPage, Job, PurgeExpired, ScoreKeywords, TrainModels};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::source_policy::{self, Rules};
 use digitallz_common::{queue, raw_payload, terms};
 use digitallz_processor::purge;
@@ -450,7 +451,7 @@ async fn listings_go_on_time_and_the_aggregates_of_keywords_stay() {
     assert!(sums.is_closed, "{sums:?}");
     let purged = app.database.count("select raw_payload_id from raw.payloads where marketplace = 'ebay' limit 1").await;
     let mut connection = app.db().acquire().await.unwrap();
-    assert!(raw_payload::get(&mut connection, purged).await.is_err());
+    assert!(raw_payload::get(&mut connection, &BodyStores::default(), purged).await.is_err());
 }
 
 #[tokio::test]
