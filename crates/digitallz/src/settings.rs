@@ -242,8 +242,8 @@ pub enum SettingsError {
         source: std::io::Error,
     },
     /// The object stores cannot be used as they are set.
-    #[error("DIGITALLZ_RAW_STORE cannot be used")]
-    BodyStore(#[source] BodyStoreError),
+    #[error(transparent)]
+    BodyStore(BodyStoreError),
     /// A line of a file of settings is not `NAME=value`.
     #[error("{path}, line {line}: {problem}")]
     Line {
@@ -654,6 +654,35 @@ mod tests {
             ["DIGITALLZ_AMAZON_CLIENT_ID", "DIGITALLZ_AMAZON_CLIENT_SECRET", "DIGITALLZ_AMAZON_REFRESH_TOKEN"]
         );
         assert!(OPTIONAL_SECRETS.iter().all(|name| find(name).is_some_and(|setting| setting.is_secret)));
+    }
+
+    #[test]
+    fn object_stores_are_given_access_by_variables_of_their_own() {
+        let path = std::env::temp_dir().join(format!("digitallz-settings-{}.env", std::process::id()));
+        let read = |lines: &str| {
+            std::fs::write(&path, lines).unwrap();
+            let mut environment = Environment::default();
+            let read = environment.read_file(&path).map(|()| environment);
+            std::fs::remove_file(&path).unwrap();
+            read
+        };
+        let environment =
+            read("DIGITALLZ_RAW_STORE=s3://bucket/raw\nAWS_SECRET_ACCESS_KEY=hunter2hunter2\nAWS_ACCESS_KEY_ID='id'\n")
+                .unwrap();
+        assert_eq!(environment.body_stores().unwrap().current().unwrap().to_string(), "s3://bucket/raw");
+        assert!(!format!("{environment:?}").contains("hunter2"));
+        assert_eq!(environment.given().find(|(name, _)| *name == "AWS_ACCESS_KEY_ID").unwrap().1.expose(), "id");
+        let error = read("AWS_SECRET_KEY=hunter2\n").unwrap_err().to_string();
+        assert!(error.contains("unknown setting 'AWS_SECRET_KEY'"), "{error}");
+        assert!(Environment::default().body_stores().unwrap().current().is_none());
+        for (name, value) in [
+            ("DIGITALLZ_RAW_STORE", "s3://id:hunter2@bucket"),
+            ("DIGITALLZ_RAW_STORE", "disk"),
+            ("DIGITALLZ_RAW_STORE_EARLIER", "file:///bodies, az://container?sig=hunter2"),
+        ] {
+            let error = Environment::default().with([(name, value.to_owned())]).check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} is malformed: ")) && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]
