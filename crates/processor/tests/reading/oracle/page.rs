@@ -167,14 +167,10 @@ fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
 
 /// Returns the words of a text in the normal form of keywords.
 fn words(text: &str) -> Vec<String> {
-    let normal =
-        text.split_whitespace().filter_map(|word| Keyword::parse(word).ok().map(|word| word.as_str().to_owned()));
-    let normal = normal.collect::<Vec<_>>().join(" ");
-    let parts = normal.split([' ', ',', ';', '/', '|']);
-    parts
-        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned())
-        .filter(|word| !word.is_empty())
-        .collect()
+    // Part by part, because a row of a thousand brackets is no keyword.
+    let parts = text.split(|letter: char| !letter.is_alphanumeric() && letter != '\'');
+    let normal = parts.filter_map(|part| Keyword::parse(part).ok());
+    normal.map(|word| word.as_str().trim_matches('\'').to_owned()).filter(|word| !word.is_empty()).collect()
 }
 
 /// Returns a human text that may be absent.
