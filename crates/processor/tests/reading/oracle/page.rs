@@ -167,10 +167,13 @@ fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
 
 /// Returns the words of a text in the normal form of keywords.
 fn words(text: &str) -> Vec<String> {
-    // Part by part, because a row of a thousand brackets is no keyword.
-    let parts = text.split(|letter: char| !letter.is_alphanumeric() && letter != '\'');
-    let normal = parts.filter_map(|part| Keyword::parse(part).ok());
-    normal.map(|word| word.as_str().trim_matches('\'').to_owned()).filter(|word| !word.is_empty()).collect()
+    let parts = text.split(|letter: char| letter.is_whitespace() || ",;:/|-()[]".contains(letter));
+    // A row of a thousand braces is no keyword, and still no part of the word before it.
+    let normal = parts.map(|part| Keyword::parse(part).map_or(part.to_lowercase(), |word| word.as_str().to_owned()));
+    normal
+        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned())
+        .filter(|word| !word.is_empty())
+        .collect()
 }
 
 /// Returns a human text that may be absent.
