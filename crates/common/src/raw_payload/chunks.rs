@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::packing::{next_piece, packing, unpacking};
+use super::packing::{self, unpacking};
 use super::stores::BodyStores;
 use super::{RawPayloadError, object_failure};
 use crate::spool::Spool;
@@ -90,19 +90,9 @@ pub(super) async fn insert(
     fetched_at: DateTime<Utc>,
     spool: &Spool,
 ) -> Result<i32, sqlx::Error> {
-    let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD);
-    let spool = spool.clone();
-    let making = tokio::task::spawn_blocking(move || {
-        let mut body = packing(&spool)?;
-        while let Some(chunk) = next_piece(&mut body, CHUNK_BYTES)? {
-            if sender.blocking_send(chunk).is_err() {
-                break; // The transaction is over already.
-            }
-        }
-        Ok::<_, io::Error>(())
-    });
+    let (mut chunks, making) = packing::pieces(spool, CHUNK_BYTES, PIECES_AHEAD);
     let mut chunk_count = 0;
-    while let Some(chunk) = receiver.recv().await {
+    while let Some(chunk) = chunks.recv().await {
         chunk_count += 1;
         insert_one(connection, raw_payload_id, fetched_at, chunk_count, &chunk).await?;
     }
@@ -236,6 +226,7 @@ impl Read for HashingReader {
 
 #[cfg(test)]
 mod tests {
+    use super::packing::{next_piece, packing};
     use super::*;
     use crate::spool::SpoolWriter;
 

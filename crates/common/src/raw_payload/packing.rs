@@ -3,6 +3,8 @@
 use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::{self, Receiver};
+use tokio::task::JoinHandle;
 
 use super::{Body, MAX_BODY_BYTES, MAX_HELD_BODY_BYTES};
 use crate::spool::{Spool, SpoolWriter};
@@ -108,6 +110,22 @@ pub(super) fn packing(spool: &Spool) -> io::Result<Box<dyn Read + Send>> {
 /// Unpacks a body while it is read.
 pub(super) fn unpacking(stored: impl Read + 'static, is_zstd: bool) -> io::Result<Box<dyn Read>> {
     if is_zstd { Ok(Box::new(zstd::stream::read::Decoder::new(stored)?)) } else { Ok(Box::new(stored)) }
+}
+
+/// Packs a body on a thread of its own, in pieces of so many bytes; the work ends early when nobody takes them any more.
+pub(super) fn pieces(spool: &Spool, length: usize, ahead: usize) -> (Receiver<Vec<u8>>, JoinHandle<io::Result<()>>) {
+    let (sender, receiver) = mpsc::channel(ahead);
+    let spool = spool.clone();
+    let making = tokio::task::spawn_blocking(move || {
+        let mut body = packing(&spool)?;
+        while let Some(piece) = next_piece(&mut body, length)? {
+            if sender.blocking_send(piece).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    });
+    (receiver, making)
 }
 
 /// Returns the next piece of a body; only the last one is shorter than asked for.

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::packing::{self, Packed, PackedContent};
@@ -196,23 +195,14 @@ fn new_location(address: &StoreAddress, fetched_at: DateTime<Utc>) -> String {
     format!("{address}/{}/{}", fetched_at.format("%Y-%m"), Uuid::now_v7())
 }
 
-/// Packs a large body on a thread of its own while its parts are written one by one.
+/// Writes a large body in parts, each while the next one is packed.
 async fn put_in_parts(db: &PgPool, store: &Store, location: &str, spool: Spool) -> Result<(), BodyStoreError> {
-    let (sender, mut receiver) = mpsc::channel(1);
-    let making = tokio::task::spawn_blocking(move || {
-        let mut body = packing::packing(&spool)?;
-        while let Some(part) = packing::next_piece(&mut body, PART_BYTES)? {
-            if sender.blocking_send(part).is_err() {
-                break; // The writing was given up.
-            }
-        }
-        Ok::<_, io::Error>(())
-    });
+    let (mut parts, making) = packing::pieces(&spool, PART_BYTES, 1);
     let mut upload = store.begin(location).await?;
     if upload.id().is_some() {
         loose::note_upload(db, location, upload.id()).await?;
     }
-    while let Some(part) = receiver.recv().await {
+    while let Some(part) = parts.recv().await {
         upload.put(part).await?;
         loose::go_on(db, location).await?;
     }

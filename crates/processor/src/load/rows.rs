@@ -17,8 +17,6 @@ pub(crate) struct Table {
     columns: &'static str,
     /// The columns that tell its rows apart.
     pub(crate) key: &'static [&'static str],
-    /// Whether it holds differences between samples too, which no single payload tells.
-    pub(crate) holds_differences: bool,
 }
 
 impl Table {
@@ -42,7 +40,6 @@ const KEYWORD_OBSERVATIONS: Table = Table {
     columns: "keyword_id, metric, value, unit, value_status, status_reason, resource, observed_at, \
               period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id",
     key: &["raw_payload_id", "keyword_id", "metric", "period_start_date", "observed_at"],
-    holds_differences: true,
 };
 
 const LISTING_OBSERVATIONS: Table = Table {
@@ -51,14 +48,12 @@ const LISTING_OBSERVATIONS: Table = Table {
               favorite_count, sales_rank, bid_count, seller_feedback_score, is_promoted, sold_count, \
               available_count, watch_count, review_count, recent_review_count, review_average, ingested_at",
     key: &["raw_payload_id", "listing_id", "observed_at"],
-    holds_differences: false,
 };
 
 const SERP_ENTRIES: Table = Table {
     name: "serp_entries",
     columns: "raw_payload_id, position, keyword_id, listing_id, entry_kind, observed_at, ingested_at",
     key: &["raw_payload_id", "position", "observed_at"],
-    holds_differences: false,
 };
 
 const SELLER_OBSERVATIONS: Table = Table {
@@ -66,7 +61,6 @@ const SELLER_OBSERVATIONS: Table = Table {
     columns: "raw_payload_id, marketplace, market, seller, observed_at, sold_count, active_listing_count, \
               review_count, review_average, favorite_count, ingested_at",
     key: &["raw_payload_id", "seller", "observed_at"],
-    holds_differences: false,
 };
 
 const KEYWORD_CATEGORIES: Table = Table {
@@ -74,7 +68,6 @@ const KEYWORD_CATEGORIES: Table = Table {
     columns: "raw_payload_id, relevancy_rank, keyword_id, category_id, category_name, observed_at, \
               ingested_at",
     key: &["raw_payload_id", "relevancy_rank", "observed_at"],
-    holds_differences: false,
 };
 
 /// Where rows go.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use digitallz_common::keyword::Keyword;
+use digitallz_common::keyword::Language;
 use digitallz_common::observation::{Metric, Period};
 use digitallz_processor::reading::{EntryKind, ListingReading, Price, SerpEntry};
 use rust_decimal::Decimal;
@@ -70,9 +70,12 @@ impl<'a> Page<'a> {
 
     /// Adds how many of the listings have all words of the keyword in their title.
     pub(super) fn say_titles(&mut self) {
-        let wanted = words(&self.question.keyword_text);
-        let titles: Vec<Vec<String>> =
-            self.listings.iter().filter_map(|(_, listing)| listing.title.as_deref().map(words)).collect();
+        // What a word is has a golden file of its own, so the rule is taken as it is.
+        let language = Language::of("US");
+        let wanted = language.words(&self.question.keyword_text);
+        let titles: Vec<Vec<String>> = (self.listings.iter())
+            .filter_map(|(_, listing)| listing.title.as_deref().map(|title| language.words(title)))
+            .collect();
         let matching = titles.iter().filter(|title| wanted.iter().all(|word| title.contains(word))).count();
         let is_known = !titles.is_empty() && !wanted.is_empty();
         self.say(Metric::TitleMatchShare, is_known.then(|| matching as f64 / titles.len() as f64));
@@ -163,17 +166,6 @@ fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
     let place = part * values.len().checked_sub(1)? as f64;
     let (lower, upper) = (values[place.floor() as usize], values[place.ceil() as usize]);
     Some(lower + (upper - lower) * place.fract())
-}
-
-/// Returns the words of a text in the normal form of keywords.
-fn words(text: &str) -> Vec<String> {
-    let parts = text.split(|letter: char| letter.is_whitespace() || ",;:/|-()[]".contains(letter));
-    // A row of a thousand braces is no keyword, and still no part of the word before it.
-    let normal = parts.map(|part| Keyword::parse(part).map_or(part.to_lowercase(), |word| word.as_str().to_owned()));
-    normal
-        .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned())
-        .filter(|word| !word.is_empty())
-        .collect()
 }
 
 /// Returns a human text that may be absent.
