@@ -570,19 +570,26 @@ async fn months_in_which_nothing_is_left_go_and_come_back_when_they_are_needed()
     app.crawl(Marketplace::Etsy, &app.keywords(Marketplace::Etsy, 2)).await;
     app.work_until_idle().await;
     app.database.make_partitions("'2025-10-15'", &format!("'{NOW}'")).await;
-    // One row keeps the whole of its month.
+    // One row keeps the whole of its month, another one its quarter.
     app.database
         .execute("update core.keyword_observations set observed_at = '2025-12-05', period_start_date = '2025-12-05', period_end_date = '2025-12-05' where keyword_observation_id = (select min(keyword_observation_id) from core.keyword_observations)")
         .await;
-    let months = "select distinct right(relname, 7) from pg_class where relnamespace = 'partitions'::regnamespace and relkind = 'r' order by 1";
-    let all = ["2025_10", "2025_11", "2025_12", "2026_01", "2026_02", "2026_03"];
-    assert_eq!(app.database.texts(months).await, all);
+    app.database
+        .execute("update core.serp_entries set observed_at = '2026-01-05' where raw_payload_id = (select min(raw_payload_id) from core.serp_entries) and position = 1")
+        .await;
+    let names = "select distinct right(relname, 7) from pg_class where relnamespace = 'partitions'::regnamespace and relkind = 'r' order by 1";
+    let all = ["2025_10", "2025_11", "2025_12", "2025_q4", "2026_01", "2026_02", "2026_03", "2026_q1"];
+    assert_eq!(app.database.texts(names).await, all);
 
     enqueue(&app, &Job::PurgeExpired(PurgeExpired { as_of: now() })).await;
     app.work_until_idle().await;
     // February ended less than a month ago.
-    assert_eq!(app.database.texts(months).await, ["2025_12", "2026_02", "2026_03"]);
+    assert_eq!(app.database.texts(names).await, ["2025_q4", "2026_01", "2026_02", "2026_03", "2026_q1"]);
+    app.database.execute("delete from core.keyword_observations where observed_at < '2026-01-01'").await;
+    enqueue(&app, &Job::PurgeExpired(PurgeExpired { as_of: now() + TimeDelta::seconds(1) })).await;
+    app.work_until_idle().await;
+    assert_eq!(app.database.texts(names).await, ["2026_01", "2026_02", "2026_03", "2026_q1"]);
     app.database.make_partitions("'2025-10-15'", &format!("'{NOW}'")).await;
-    assert_eq!(app.database.texts(months).await, all);
+    assert_eq!(app.database.texts(names).await, all);
     assert_eq!(app.dead_letters().await, Vec::<String>::new());
 }

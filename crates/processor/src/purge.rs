@@ -156,9 +156,9 @@ pub async fn purge(db: &PgPool, as_of: DateTime<Utc>, now: DateTime<Utc>) -> Res
         }
         purged.push(counts);
     }
-    let month_count = partitions::drop_empty(&mut connection, as_of - EMPTY_MONTH_AGE).await?;
-    if month_count > 0 {
-        info!(month_count, "dropped {month_count} months in which nothing is left");
+    let dropped_count = partitions::drop_empty(&mut connection, as_of - EMPTY_MONTH_AGE).await?;
+    if dropped_count > 0 {
+        info!(dropped_count, "dropped {dropped_count} months and quarters in which nothing is left");
     }
     Ok(purged)
 }
