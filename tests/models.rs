@@ -1,13 +1,14 @@
 //! Predictions that keep their promises: the ledger, the gate that models pass, and what becomes of those that fall behind.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use digitallz::cli::Role;
 use digitallz::roles;
 use digitallz::settings::Environment;
+use digitallz_common::audit;
 use digitallz_common::clock::Clock;
 use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions, TrainModels};
 use digitallz_common::queue;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
 use crate::harness::{TestDatabase, command, stderr, stdout};
@@ -256,7 +257,7 @@ async fn every_prediction_is_held_against_what_came_as_one_computes_it_by_hand()
 async fn an_outcome_is_written_once_and_again_when_its_actual_value_is_corrected() {
     let world = five_weeks_later().await;
     let before = world.database.count("select count(*) from ml.prediction_outcomes").await;
-    let later = |hours| noon(44) + chrono::TimeDelta::hours(hours);
+    let later = |hours| noon(44) + TimeDelta::hours(hours);
     let look = |hours| Job::ScorePredictions(ScorePredictions { as_of: later(hours) });
     world.work(later(1), look(1)).await;
     assert_eq!(world.database.count("select count(*) from ml.prediction_outcomes").await, before);
@@ -285,6 +286,25 @@ async fn an_outcome_is_written_once_and_again_when_its_actual_value_is_corrected
         }
     };
     assert!((as_known(later(2)).await - rising(keyword, week)).abs() < 1e-6, "what was known then");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_predicted_of_a_merged_keyword_is_held_against_what_came_of_the_survivor() {
+    let world = World::new(rising, 40).await;
+    world.train(39).await;
+    world.score(39).await;
+    let merge = "update core.keywords set is_active = false, merged_into_keyword_id = 7 where keyword_id = 8";
+    world.database.execute(merge).await;
+    for week in 40..=42 {
+        world.observe(week, &[8]).await;
+    }
+    world.score(42).await;
+    let actuals = "select actual_value from analytics.prediction_accuracy_v1 where keyword_id = 8 order by target_date";
+    let actuals: Vec<f64> = sqlx::query_scalar(actuals).fetch_all(&world.database.db).await.unwrap();
+    assert_eq!(actuals.len(), 2);
+    for (actual, week) in actuals.into_iter().zip(40..) {
+        assert!((actual - rising(7, week)).abs() < 1e-9, "week {week}: {actual}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -431,13 +451,31 @@ async fn a_champion_that_falls_behind_or_is_damaged_is_demoted_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_tells_of_a_demotion_for_a_week() {
+    let database = TestDatabase::new().await;
+    let mut connection = database.db.acquire().await.unwrap();
+    for (days_ago, version) in [(2, 5), (8, 4)] {
+        let detail = json!({ "version_before": version, "version_after": 1, "reason": "it fell behind" });
+        let at = Clock::System.now() - TimeDelta::days(days_ago);
+        audit::record(&mut connection, at, "digitallz", "demote_model", "ebay demand", detail).await.unwrap();
+    }
+    let output = command(&["doctor", "--offline"]).env("DATABASE_URL", database.url.expose()).output().unwrap();
+    let findings = stdout(&output);
+    assert!(findings.contains("version 5 of ebay demand was demoted: it fell behind"), "{findings}");
+    assert!(
+        findings.contains("see `digitallz models show ebay demand 5`") && !findings.contains("version 4"),
+        "{findings}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_training_done_again_gives_the_same_bytes_and_a_row_that_explains_itself() {
     let world = World::new(rising, 40).await;
     world.train(39).await;
     world.observe(40, &[]).await;
     let replay = ["models", "train", "--replay", "1", "--marketplace", "ebay", "--model", "demand"];
     let answer = &world.json(&replay)["replay"];
-    assert_eq!((&answer["is_same"], &answer["differences"]), (&true.into(), &serde_json::json!([])), "{answer}");
+    assert_eq!((&answer["is_same"], &answer["differences"]), (&true.into(), &json!([])), "{answer}");
     assert_eq!(answer["artifact_sha256"], answer["replayed_sha256"]);
     let stored = world.database.texts("select encode(sha256(artifact), 'hex') from ml.model_versions").await;
     assert_eq!(answer["replayed_sha256"], stored[0].as_str());
@@ -453,7 +491,7 @@ async fn a_training_done_again_gives_the_same_bytes_and_a_row_that_explains_itse
     assert_eq!((&model["parent_version"], &model["is_intact"]), (&Value::Null, &true.into()));
     let licence = &model["training_licence"];
     assert_eq!((&licence["may_train"], &licence["acknowledged_by"]), (&true.into(), &"test".into()), "{licence}");
-    assert_eq!(licence["resources"], serde_json::json!(["item_search"]));
+    assert_eq!(licence["resources"], json!(["item_search"]));
     assert_eq!(model["metrics"]["horizons"].as_array().unwrap().len(), 8);
     assert_eq!(model["decision"]["against_naive"]["keyword_count"], KEYWORDS);
     let (code, text, _) = world.run(&["models", "show", "ebay", "demand"]);

@@ -209,7 +209,8 @@ pub fn figure(value: Option<f64>) -> String {
     }
 }
 
-fn percent(share: Option<f64>) -> String {
+/// Writes a share, or the ratio of two errors.
+pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 

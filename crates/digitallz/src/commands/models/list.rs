@@ -6,8 +6,9 @@ use digitallz_scorer::target::ModelName;
 use serde::Serialize;
 use sqlx::PgPool;
 
-use super::{changes, share};
+use super::changes;
 use crate::cli::{Cli, ModelFilterArgs};
+use crate::commands::predictions::percent;
 use crate::exit::Ending;
 use crate::output::{self, number, text};
 
@@ -84,10 +85,10 @@ pub async fn run(
             text("ALGORITHM", |row: &ModelRow| row.algorithm.clone()),
             text("KNOWN UNTIL", |row: &ModelRow| row.as_of.format("%Y-%m-%d %H:%M").to_string()),
             number("BACKTEST", |row: &ModelRow| changes(row.error)),
-            number("OF NAIVE", |row: &ModelRow| share(row.error_ratio)),
+            number("OF NAIVE", |row: &ModelRow| percent(row.error_ratio)),
             number("OUTCOMES", |row: &ModelRow| output::thousands(row.outcome_count)),
-            number("OF NAIVE", |row: &ModelRow| share(row.outcome_error_ratio)),
-            number("80 % COVERED", |row: &ModelRow| share(row.outcome_coverage_80)),
+            number("OF NAIVE", |row: &ModelRow| percent(row.outcome_error_ratio)),
+            number("80 % COVERED", |row: &ModelRow| percent(row.outcome_coverage_80)),
         ],
     )?;
     Ok(Ending::Done)

@@ -75,11 +75,6 @@ fn no_champion(marketplace: Marketplace, model_name: ModelName) -> UserError {
     )
 }
 
-/// Writes a share, or a ratio, of what a model did.
-fn share(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| format!("{:.1} %", 100.0 * value))
-}
-
 /// Writes an error in mean absolute weekly changes.
 fn changes(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))

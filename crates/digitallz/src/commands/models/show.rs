@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::{changes, no_champion, share};
+use super::{changes, no_champion};
 use crate::cli::{Cli, ModelArgs};
+use crate::commands::predictions::percent;
 use crate::exit::Ending;
 use crate::output::{self, number, text};
 
@@ -247,13 +248,13 @@ fn print_horizons(horizons: &[HorizonMetrics], outcomes: Vec<HorizonOutcomes>) -
             number("WEEKS AHEAD", |line: &Line| line.backtest.horizon.to_string()),
             number("BACKTEST", |line: &Line| changes(line.backtest.model_error)),
             number("NAIVE", |line: &Line| changes(line.backtest.naive_error)),
-            number("80 % COVERED", |line: &Line| share(line.backtest.coverage_80)),
-            number("95 % COVERED", |line: &Line| share(line.backtest.coverage_95)),
+            number("80 % COVERED", |line: &Line| percent(line.backtest.coverage_80)),
+            number("95 % COVERED", |line: &Line| percent(line.backtest.coverage_95)),
             number("OUTCOMES", of_outcomes(|outcomes| output::thousands(outcomes.prediction_count))),
             number("ERROR", of_outcomes(|outcomes| changes(outcomes.mean_scaled_error))),
             number("NAIVE", of_outcomes(|outcomes| changes(outcomes.naive_mean_scaled_error))),
-            number("80 % COVERED", of_outcomes(|outcomes| share(outcomes.coverage_80))),
-            number("95 % COVERED", of_outcomes(|outcomes| share(outcomes.coverage_95))),
+            number("80 % COVERED", of_outcomes(|outcomes| percent(outcomes.coverage_80))),
+            number("95 % COVERED", of_outcomes(|outcomes| percent(outcomes.coverage_95))),
         ],
     ))
 }

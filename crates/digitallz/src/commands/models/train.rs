@@ -9,8 +9,9 @@ use digitallz_scorer::train::{self, Tried};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{changes, explained, share};
+use super::{changes, explained};
 use crate::cli::{Cli, ModelFilterArgs};
+use crate::commands::predictions::percent;
 use crate::exit::{Ending, UserError};
 use crate::output::{self, number, text};
 use crate::session::Session;
@@ -176,8 +177,8 @@ pub async fn backtest(cli: &Cli, session: &Session, filter: &ModelFilterArgs) ->
             number("GAIN", |row: &Tried| changes(row.against_naive.gain)),
             number("AT THE LEAST", |row: &Tried| changes(row.against_naive.gain_lower_95)),
             number("KEYWORDS", |row: &Tried| row.against_naive.keyword_count.to_string()),
-            number("80 % COVERED", |row: &Tried| share(row.metrics.coverage_80)),
-            number("95 % COVERED", |row: &Tried| share(row.metrics.coverage_95)),
+            number("80 % COVERED", |row: &Tried| percent(row.metrics.coverage_80)),
+            number("95 % COVERED", |row: &Tried| percent(row.metrics.coverage_95)),
         ],
     )?;
     Ok(if is_all { Ending::Done } else { Ending::PartlyDone })
