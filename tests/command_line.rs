@@ -181,9 +181,13 @@ async fn the_sandbox_alone_prints_the_settings_that_lead_to_it() {
 
 #[test]
 fn the_help_is_as_documented() {
-    for arguments in
-        [vec!["--help"], vec!["crawl", "now", "--help"], vec!["jobs", "--help"], vec!["schedules", "--help"]]
-    {
+    for arguments in [
+        vec!["--help"],
+        vec!["crawl", "now", "--help"],
+        vec!["jobs", "--help"],
+        vec!["schedules", "--help"],
+        vec!["models", "--help"],
+    ] {
         let output = digitallz(&arguments);
         assert!(output.status.success());
         insta::assert_snapshot!(arguments.join("_").replace("--", ""), stdout(&output));

@@ -16,6 +16,7 @@ mod harness;
 mod imports;
 mod keywords;
 mod killed;
+mod models;
 mod object_stores;
 mod operations;
 mod pipeline;

@@ -20,6 +20,8 @@ pub enum Job {
     TrainModels(TrainModels),
     /// Predicts for every keyword.
     ScoreKeywords(ScoreKeywords),
+    /// Holds predictions against what came.
+    ScorePredictions(ScorePredictions),
     /// Deletes what has been kept for as long as the terms of its source allow.
     PurgeExpired(PurgeExpired),
 }
@@ -79,6 +81,13 @@ pub struct ScoreKeywords {
     pub as_of: DateTime<Utc>,
 }
 
+/// Holds predictions against what was known at a moment of the weeks they are about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScorePredictions {
+    /// The moment.
+    pub as_of: DateTime<Utc>,
+}
+
 /// Deletes what has been kept for as long as the terms of its source allow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PurgeExpired {
@@ -95,6 +104,7 @@ impl Job {
             Job::ProcessPayload(_) => "process_payload",
             Job::TrainModels(_) => "train_models",
             Job::ScoreKeywords(_) => "score_keywords",
+            Job::ScorePredictions(_) => "score_predictions",
             Job::PurgeExpired(_) => "purge_expired",
         }
     }
@@ -105,7 +115,7 @@ impl Job {
             Job::PlanCrawl(_) => Queue::Plan,
             Job::FetchPage(job) => Queue::Fetch(job.site.marketplace),
             Job::ProcessPayload(_) | Job::PurgeExpired(_) => Queue::Process,
-            Job::TrainModels(_) | Job::ScoreKeywords(_) => Queue::Score,
+            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::ScorePredictions(_) => Queue::Score,
         }
     }
 
@@ -124,6 +134,7 @@ impl Job {
             Job::ProcessPayload(job) => format!("process_payload:{}", job.raw_payload_id),
             Job::TrainModels(job) => format!("train_models:{}", job.as_of.to_rfc3339()),
             Job::ScoreKeywords(job) => format!("score_keywords:{}", job.as_of.to_rfc3339()),
+            Job::ScorePredictions(job) => format!("score_predictions:{}", job.as_of.to_rfc3339()),
             Job::PurgeExpired(job) => format!("purge_expired:{}", job.as_of.to_rfc3339()),
         }
     }
@@ -134,7 +145,7 @@ impl Job {
             Job::PlanCrawl(job) => Some(job.crawl_run_id),
             Job::FetchPage(job) => Some(job.crawl_run_id),
             Job::ProcessPayload(job) => Some(job.crawl_run_id),
-            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::PurgeExpired(_) => None,
+            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::ScorePredictions(_) | Job::PurgeExpired(_) => None,
         }
     }
 
@@ -146,6 +157,7 @@ impl Job {
             | Job::ProcessPayload(_)
             | Job::TrainModels(_)
             | Job::ScoreKeywords(_)
+            | Job::ScorePredictions(_)
             | Job::PurgeExpired(_) => 4,
         }
     }

@@ -9,6 +9,7 @@ use digitallz_common::jobs::Queue;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::source_contract::Mode;
 use digitallz_processor::imports::{DecimalMark, Encoding};
+use digitallz_scorer::target::ModelName;
 use uuid::Uuid;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -111,7 +112,10 @@ pub enum Command {
     /// Estimates of search volume: what your own data says of their error.
     #[command(subcommand)]
     Calibration(CalibrationCommand),
-    /// Predictions of demand and competition.
+    /// The models: versions, backtests, and which of them predict.
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Predictions of demand and competition, and what came of earlier ones.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
     /// What could not be read: payloads, rows and values that were set aside.
@@ -743,10 +747,105 @@ pub enum CalibrationCommand {
     Show,
 }
 
+/// The models.
+#[derive(Debug, Subcommand)]
+pub enum ModelsCommand {
+    /// List the versions of all models with their errors in the backtest and since then, the newest first.
+    List {
+        /// Which.
+        #[command(flatten)]
+        filter: ModelFilterArgs,
+        /// Only those that predict.
+        #[arg(long)]
+        champions: bool,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show what a version was made from, how well it did, and why it predicts or does not.
+    Show {
+        /// Which.
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The version; the one that predicts when none is named.
+        version: Option<i32>,
+    },
+    /// Replay every algorithm at past weeks on what is known now; nothing is stored.
+    Backtest {
+        /// Which.
+        #[command(flatten)]
+        filter: ModelFilterArgs,
+    },
+    /// Train on what is known now; what beats seasonal naive and the champion by more than noise predicts from then on.
+    Train {
+        /// Which.
+        #[command(flatten)]
+        filter: ModelFilterArgs,
+        /// Do the training of this version again, store nothing, and tell whether the same comes out.
+        #[arg(long, value_name = "VERSION", conflicts_with = "dry_run")]
+        replay: Option<i32>,
+        /// Say what would come out, and store nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Let a version predict, if it beats seasonal naive and the champion by more than noise on what is known now.
+    Promote {
+        /// Which.
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The version.
+        version: i32,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+        /// Say whether it would be promoted, and why.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take the champion back: the one before it predicts, or another former one.
+    Rollback {
+        /// Which.
+        #[command(flatten)]
+        model: ModelArgs,
+        /// The former champion that is to predict.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i32>,
+        /// Why.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        /// Who does it.
+        #[command(flatten)]
+        actor: Actor,
+        /// Say which version would predict.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+/// One model.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ModelArgs {
+    /// Marketplace whose keywords it predicts.
+    pub marketplace: Marketplace,
+    /// What it predicts: demand or competition.
+    pub model: ModelName,
+}
+
+/// Filters of models.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct ModelFilterArgs {
+    /// Only of this marketplace.
+    #[arg(long)]
+    pub marketplace: Option<Marketplace>,
+    /// Only demand or only competition.
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<ModelName>,
+}
+
 /// Predictions of demand and competition.
 #[derive(Debug, Subcommand)]
 pub enum PredictionsCommand {
-    /// List the latest predictions.
+    /// List the latest predictions, each with how earlier ones of its kind came true.
     List {
         /// Only this marketplace.
         #[arg(long)]
@@ -760,6 +859,12 @@ pub enum PredictionsCommand {
         /// At most so many keywords.
         #[arg(long, default_value_t = 100)]
         limit: u32,
+    },
+    /// Show how predictions came true, by marketplace, target, horizon and length of history.
+    Accuracy {
+        /// Only this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
     },
 }
 

@@ -3,6 +3,8 @@
 //! Features of a week read no later week, so one panel serves every fold. Weeks are what is held back: a value that
 //! was corrected later enters as corrected.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::features::{HORIZON_COUNT, Panel};
@@ -140,6 +142,21 @@ fn ask(panel: &Panel, plan: &Plan, model: &dyn Model, origin: i32) -> Fold {
 /// Returns the mean error of some folds over all horizons.
 pub fn mean_error(panel: &Panel, folds: &[Fold]) -> Option<f64> {
     mean_of(&errors(panel, folds))
+}
+
+/// Returns the mean error of some folds by keyword, over all horizons.
+pub fn keyword_errors(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, f64> {
+    let mut errors: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
+    for fold in folds {
+        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
+            let at = &panel.rows[row];
+            let of_keyword = errors.entry(panel.series[at.series].keyword_id).or_default();
+            for (index, prediction) in predictions.iter().enumerate() {
+                of_keyword.extend(panel.actual(row, index + 1).map(|actual| (actual - prediction).abs() / at.scale));
+            }
+        }
+    }
+    errors.into_iter().filter_map(|(keyword_id, errors)| Some((keyword_id, mean(errors.into_iter())?))).collect()
 }
 
 /// Returns the residuals that were known at a week, in mean absolute changes, by horizon.

@@ -4,21 +4,28 @@
 //!
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
-//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion; volume calibrations |
-//! | `score_keywords` | [`score::run`] | competition scores and predictions |
+//! | `train_models` | [`train::run`] | model versions, each with its backtest; one that is better becomes champion; volume calibrations |
+//! | `score_keywords` | [`score::run`] | competition scores, predictions, `score_predictions` |
+//! | `score_predictions` | [`ledger::run`] | what came of earlier predictions; a champion that fell behind is demoted |
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
 
 pub mod backtest;
+pub mod bootstrap;
 pub mod calibration;
 pub mod competition;
+mod demotion;
 pub mod features;
 pub mod intervals;
+pub mod ledger;
+pub mod material;
 pub mod models;
 mod permission;
 mod prediction;
+pub mod promotion;
 pub mod registry;
+pub mod replay;
 pub mod score;
 pub mod series;
 pub mod target;

@@ -35,6 +35,7 @@ pub(crate) struct Prediction {
     pub(crate) lo_95: Option<f64>,
     pub(crate) hi_95: Option<f64>,
     pub(crate) baseline_value: Option<f64>,
+    pub(crate) error_scale: Option<f64>,
     pub(crate) trend_class: Option<&'static str>,
     pub(crate) competition_level: Option<&'static str>,
     pub(crate) abstain_reason: Option<String>,
@@ -109,6 +110,7 @@ impl Predictor<'_> {
             let mut prediction = at_horizon(blank, horizon);
             prediction.value = Some(value);
             prediction.baseline_value = Some(self.target.to_unit(base));
+            prediction.error_scale = Some(self.panel.rows[row].scale);
             if self.target == Target::CompetitionScore {
                 prediction.competition_level = Some(competition::level(value));
             } else {
@@ -155,6 +157,7 @@ fn blank(target: Target, as_of: DateTime<Utc>, keyword_id: i64, history: Option<
         lo_95: None,
         hi_95: None,
         baseline_value: None,
+        error_scale: None,
         trend_class: is_demand.then_some("unknown"),
         competition_level: None,
         abstain_reason,

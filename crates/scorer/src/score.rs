@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use digitallz_common::failure::Failure;
-use digitallz_common::jobs::ScoreKeywords;
+use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions};
 use digitallz_common::marketplace::Marketplace;
-use digitallz_common::queue::Attempt;
+use digitallz_common::queue::{self, Attempt};
 use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use tracing::{info, warn};
@@ -14,10 +14,9 @@ use tracing::{info, warn};
 use crate::competition::{self, SCORE_VERSION};
 use crate::features::{FEATURE_SET_VERSION, FeatureError, Panel};
 use crate::prediction::{self, Prediction, Predictor};
-use crate::registry;
 use crate::series::{self, History, ScoredWeek};
 use crate::target::{ModelName, Target};
-use crate::{Context, permission};
+use crate::{Context, demotion, permission};
 
 /// Rows of one statement.
 const CHUNK_ROWS: usize = 5_000;
@@ -73,6 +72,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
     for batch in &predictions {
         insert_predictions(&mut tx, batch, job.as_of.date_naive(), attempt, now).await?;
     }
+    queue::enqueue(&mut tx, &Job::ScorePredictions(ScorePredictions { as_of: job.as_of }), attempt.priority).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
 
@@ -119,7 +119,7 @@ async fn predict(
     histories: Vec<History>,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Batch>, Failure> {
-    let Some(champion) = registry::champion(&ctx.db, model_name, marketplace).await? else {
+    let Some(champion) = demotion::intact_champion(ctx, model_name, marketplace, as_of).await? else {
         warn!(
             %marketplace,
             model.name = model_name.name(),
@@ -251,6 +251,7 @@ async fn insert_predictions(
             &list(chunk, |row| row.last_observed_date) as &[Option<NaiveDate>],
             &list(chunk, |row| row.sources.clone()),
             &list(chunk, |row| row.data_quality_score),
+            &list(chunk, |row| row.error_scale) as &[Option<f64>],
         )
         .execute(&mut *connection)
         .await?;

@@ -142,6 +142,16 @@ pub fn fingerprint(all: &[Series]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// What was said of the demand for a keyword in a week.
+#[derive(Clone, Debug)]
+struct DemandWeek {
+    keyword_id: i64,
+    week_start_date: NaiveDate,
+    value: Option<f64>,
+    resource: String,
+    raw_payload_id: i64,
+}
+
 /// The competition score of a keyword in a week, with what it was computed from.
 #[derive(Clone, Debug)]
 pub struct ScoredWeek {
@@ -177,9 +187,45 @@ pub async fn load(
     as_of: DateTime<Utc>,
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
-        ModelName::Demand => load_demand(db, marketplace, as_of).await,
+        ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, as_of).await?)),
         ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, as_of).await?)),
     }
+}
+
+/// What came: the value of a keyword and week, and the payloads it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Actual {
+    /// The keyword.
+    pub keyword_id: i64,
+    /// The Sunday on which the week begins.
+    pub week_start_date: NaiveDate,
+    /// The value in the unit of its metric.
+    pub value: f64,
+    /// The payloads, sorted.
+    pub raw_payload_ids: Vec<i64>,
+}
+
+/// Loads every value that [`load`] makes histories of, by the same queries.
+pub async fn load_actuals(
+    db: &PgPool,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<Actual>, sqlx::Error> {
+    let of_demand = |week: DemandWeek| {
+        let DemandWeek { keyword_id, week_start_date, value, raw_payload_id, .. } = week;
+        value.map(|value| Actual { keyword_id, week_start_date, value, raw_payload_ids: vec![raw_payload_id] })
+    };
+    let of_competition = |week: ScoredWeek| {
+        let ScoredWeek { keyword_id, week_start_date, score, raw_payload_ids, .. } = week;
+        Actual { keyword_id, week_start_date, value: score.score, raw_payload_ids }
+    };
+    Ok(match model_name {
+        ModelName::Demand => load_demand(db, marketplace, as_of).await?.into_iter().filter_map(of_demand).collect(),
+        ModelName::Competition => {
+            load_competition(db, marketplace, as_of).await?.into_iter().map(of_competition).collect()
+        }
+    })
 }
 
 /// Begins a transaction in which views show what was known at a moment.
@@ -194,20 +240,31 @@ pub(crate) async fn look_as_of(
     Ok(tx)
 }
 
-async fn load_demand(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<History>, sqlx::Error> {
+async fn load_demand(
+    db: &PgPool,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<DemandWeek>, sqlx::Error> {
     let metric = Target::of(ModelName::Demand, marketplace).metric();
     let mut tx = look_as_of(db, as_of).await?;
-    let rows = sqlx::query_file!("src/series_demand.sql", marketplace.name(), metric).fetch_all(&mut *tx).await?;
+    let weeks = sqlx::query_file_as!(DemandWeek, "src/series_demand.sql", marketplace.name(), metric)
+        .fetch_all(&mut *tx)
+        .await?;
     tx.commit().await?;
+    Ok(weeks)
+}
+
+/// Gathers demand by keyword.
+fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
-    for row in rows {
+    for week in weeks {
         // A week without a value is a gap: a keyword beyond the end of the list is not one that nobody wants.
-        let Some(value) = row.value else { continue };
-        let history = histories.entry(row.keyword_id).or_insert_with(|| empty(row.keyword_id));
-        history.weeks.push(WeekValue { week: week_of(row.week_start_date), value, components: Vec::new() });
-        remember(&mut history.sources, &row.resource);
+        let Some(value) = week.value else { continue };
+        let history = histories.entry(week.keyword_id).or_insert_with(|| empty(week.keyword_id));
+        history.weeks.push(WeekValue { week: week_of(week.week_start_date), value, components: Vec::new() });
+        remember(&mut history.sources, &week.resource);
     }
-    Ok(histories.into_values().collect())
+    histories.into_values().collect()
 }
 
 /// Loads the scores of every keyword and week whose components were all known at `as_of`, sorted.

@@ -4,7 +4,8 @@ select distinct on (keywords.keyword_id, demand.week_start_date)
        keywords.keyword_id as "keyword_id!",
        demand.week_start_date as "week_start_date!",
        demand.value,
-       demand.resource as "resource!"
+       demand.resource as "resource!",
+       demand.raw_payload_id as "raw_payload_id!"
 from core.weekly_demand demand
 join core.keywords said using (keyword_id)
 -- What was said of a keyword that turned out to be another was said of that one.

@@ -3,10 +3,15 @@
 //! A model never sees a metric's own unit. It sees a value that grows with demand (or competition) and whose changes
 //! mean the same at every size: the negative logarithm of a rank, the logarithm of a count, the logit of a score.
 
+use std::fmt;
+use std::str::FromStr;
+
 use digitallz_common::marketplace::Marketplace;
+use serde::Serialize;
 
 /// The two models that each marketplace has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ModelName {
     /// How much a keyword is wanted.
     Demand,
@@ -24,6 +29,26 @@ impl ModelName {
             ModelName::Demand => "demand",
             ModelName::Competition => "competition",
         }
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// A name that is that of no model.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown model '{0}', expected one of: demand, competition")]
+pub struct UnknownModel(String);
+
+impl FromStr for ModelName {
+    type Err = UnknownModel;
+
+    fn from_str(text: &str) -> Result<ModelName, UnknownModel> {
+        let named = ModelName::ALL.into_iter().find(|model_name| model_name.name() == text);
+        named.ok_or_else(|| UnknownModel(text.to_owned()))
     }
 }
 

@@ -127,7 +127,30 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         ),
         count => well("models", format!("{count} predict")),
     });
+    findings.extend(look_at_demotions(session).await?);
     Ok(findings)
+}
+
+/// Looks for models that were demoted of late.
+async fn look_at_demotions(session: &Session) -> anyhow::Result<Vec<Finding>> {
+    const DAYS: i64 = 7;
+    let demotions = sqlx::query!(
+        r#"select subject, detail ->> 'version_before' as "version!", detail ->> 'reason' as "reason!"
+           from ops.audit_events
+           where action = 'demote_model' and happened_at > $1
+           order by audit_event_id"#,
+        session.clock.now() - TimeDelta::days(DAYS),
+    )
+    .fetch_all(&session.db)
+    .await?;
+    let finding = |subject: &str, version: &str, reason: &str| {
+        wrong(
+            "models",
+            format!("version {version} of {subject} was demoted: {reason}"),
+            format!("see `digitallz models show {subject} {version}`"),
+        )
+    };
+    Ok(demotions.iter().map(|row| finding(&row.subject, &row.version, &row.reason)).collect())
 }
 
 /// Looks at credentials, terms, policy, pauses and breakers of one source.

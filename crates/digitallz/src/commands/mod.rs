@@ -10,6 +10,7 @@ mod import;
 mod ingest;
 mod jobs;
 pub mod keywords;
+mod models;
 pub mod predictions;
 mod publications;
 mod quarantine;
@@ -42,6 +43,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Reprocess(args) => reprocess::run(&cli, args).await,
         Command::Import(args) => import::run(&cli, args).await,
         Command::Calibration(command) => calibration::run(&cli, command).await,
+        Command::Models(command) => models::run(&cli, command).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,

@@ -1,0 +1,139 @@
+//! Is one set of predictions better than another by more than noise? A paired bootstrap over keywords tells.
+//!
+//! Errors of one keyword resemble each other, so keywords are drawn and not predictions: a gain that a few keywords make
+//! is not one of all. The draws follow from a fixed seed, so the same errors give the same answer everywhere.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Of fewer keywords all may gain by chance, more often than once in twenty times.
+pub const KEYWORDS_MIN: usize = 5;
+
+/// How often as many keywords are drawn as there are.
+const DRAWS: usize = 2_000;
+
+/// The gain that this share of the draws stays below is its lower bound.
+const BOUND: f64 = 0.05;
+
+const SEED: u64 = 7;
+
+/// Errors of one set of predictions beside those of another, every keyword counting the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Keywords that both predicted.
+    pub keyword_count: usize,
+    /// Mean error of the one, in mean absolute weekly changes; absent without keywords.
+    pub error: Option<f64>,
+    /// Mean error of the other.
+    pub other_error: Option<f64>,
+    /// The second less the first.
+    pub gain: Option<f64>,
+    /// What the gain is at the least, with a confidence of 95 %; absent with too few keywords.
+    pub gain_lower_95: Option<f64>,
+}
+
+impl Comparison {
+    /// Compares the mean errors of keywords.
+    pub fn of(errors: &BTreeMap<i64, f64>, other_errors: &BTreeMap<i64, f64>) -> Comparison {
+        let pairs = errors.iter().filter_map(|(keyword, &error)| Some((error, *other_errors.get(keyword)?)));
+        let (errors, other_errors): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        let gains: Vec<f64> = errors.iter().zip(&other_errors).map(|(error, other)| other - error).collect();
+        Comparison {
+            keyword_count: gains.len(),
+            error: mean(&errors),
+            other_error: mean(&other_errors),
+            gain: mean(&gains),
+            gain_lower_95: (gains.len() >= KEYWORDS_MIN).then(|| lower_bound(&gains)),
+        }
+    }
+
+    /// Tells whether the one is better than the other by more than noise.
+    pub fn is_beyond_noise(&self) -> bool {
+        self.gain_lower_95.is_some_and(|bound| bound > 0.0)
+    }
+
+    /// Says by how much the one is better than the other.
+    pub fn explain(&self) -> String {
+        match (self.gain, self.gain_lower_95) {
+            (Some(gain), Some(bound)) => {
+                format!("a gain of {gain:.3}, at the least {bound:.3}, on {} keywords", self.keyword_count)
+            }
+            _ => format!("{} keywords, of which {KEYWORDS_MIN} are needed to tell", self.keyword_count),
+        }
+    }
+}
+
+fn lower_bound(gains: &[f64]) -> f64 {
+    let mut state = SEED;
+    let mut means: Vec<f64> = (0..DRAWS)
+        .map(|_| (0..gains.len()).map(|_| gains[draw(&mut state, gains.len())]).sum::<f64>() / gains.len() as f64)
+        .collect();
+    means.sort_by(f64::total_cmp);
+    means[(DRAWS as f64 * BOUND) as usize]
+}
+
+/// Draws a number below `count` (SplitMix64).
+fn draw(state: &mut u64, count: usize) -> usize {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    ((u128::from(mixed) * count as u128) >> 64) as usize
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::Dice;
+
+    /// Makes errors of some keywords and of another model whose errors are larger by a gain, with noise.
+    fn errors(seed: u64, keyword_count: i64, gain: f64) -> (BTreeMap<i64, f64>, BTreeMap<i64, f64>) {
+        let mut dice = Dice::new(seed);
+        let one: BTreeMap<i64, f64> = (0..keyword_count).map(|keyword| (keyword, 1.0 + 0.3 * dice.unit())).collect();
+        let other = one.iter().map(|(&keyword, error)| (keyword, error + gain + 0.1 * dice.normal())).collect();
+        (one, other)
+    }
+
+    #[test]
+    fn a_gain_is_told_from_noise() {
+        let (one, other) = errors(1, 40, 0.1);
+        let comparison = Comparison::of(&one, &other);
+        assert!(comparison.is_beyond_noise(), "{comparison:?}");
+        assert!(!Comparison::of(&other, &one).is_beyond_noise());
+        assert_eq!(comparison, Comparison::of(&one, &other), "the same errors give the same answer");
+    }
+
+    #[test]
+    fn equal_models_seldom_seem_better() {
+        let wins = (0..400).filter(|&seed| {
+            let (one, other) = errors(seed, 30, 0.0);
+            Comparison::of(&one, &other).is_beyond_noise()
+        });
+        let share = wins.count() as f64 / 400.0;
+        assert!(share < 0.09, "{share} of equal models pass, about 0.05 should");
+    }
+
+    #[test]
+    fn what_one_keyword_gains_is_not_a_gain_of_all() {
+        let (one, mut other) = errors(2, 30, -0.05);
+        other.insert(7, 30.0);
+        let comparison = Comparison::of(&one, &other);
+        assert!(comparison.gain > Some(0.5) && !comparison.is_beyond_noise(), "{comparison:?}");
+    }
+
+    #[test]
+    fn no_model_is_better_than_itself_and_few_keywords_tell_nothing() {
+        let (one, other) = errors(3, 20, 5.0);
+        assert!(!Comparison::of(&one, &one).is_beyond_noise());
+        let few: BTreeMap<i64, f64> = one.into_iter().take(KEYWORDS_MIN - 1).collect();
+        let comparison = Comparison::of(&few, &other);
+        assert_eq!((comparison.keyword_count, comparison.is_beyond_noise()), (4, false));
+        assert_eq!(Comparison::of(&BTreeMap::new(), &other).gain, None);
+    }
+}

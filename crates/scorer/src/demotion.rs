@@ -1,0 +1,115 @@
+//! Demotion: a champion that fell behind seasonal naive, or whose artifact was changed, predicts no longer.
+//!
+//! The champion before it takes its place, where there is one, else seasonal naive. Nobody has to ask for it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use digitallz_common::failure::Failure;
+use digitallz_common::marketplace::Marketplace;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tracing::{error, warn};
+
+use crate::bootstrap::Comparison;
+use crate::material::TrainError;
+use crate::registry::{self, Change, ITSELF, Registered};
+use crate::target::ModelName;
+use crate::{Context, train};
+
+/// Weeks with outcomes over which a champion is held against seasonal naive; with fewer it is not judged.
+const WEEKS: i64 = 4;
+
+/// Returns the champion, after demoting every one whose artifact is not the one that was registered.
+pub(crate) async fn intact_champion(
+    ctx: &Context,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Option<Registered>, Failure> {
+    // Who takes its place was looked at before, so this ends.
+    while let Some(champion) = registry::champion(&ctx.db, model_name, marketplace).await? {
+        if champion.is_intact() {
+            return Ok(Some(champion));
+        }
+        let reason = "its artifact does not have the hash it was registered with";
+        demote(ctx, model_name, marketplace, &champion, reason, Value::Null, as_of).await?;
+    }
+    Ok(None)
+}
+
+/// Demotes every champion that fell behind seasonal naive by more than noise, or whose artifact was changed.
+pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Failure> {
+    for marketplace in Marketplace::ALL {
+        for model_name in ModelName::ALL {
+            let Some(champion) = intact_champion(ctx, model_name, marketplace, as_of).await? else { continue };
+            let Some(naive) = naive_beside(&ctx.db, &champion).await? else { continue };
+            if naive.is_beyond_noise() {
+                let reason = format!(
+                    "over the last {WEEKS} weeks with outcomes seasonal naive was better by more than noise: {}",
+                    naive.explain()
+                );
+                demote(ctx, model_name, marketplace, &champion, &reason, json!(naive), as_of).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares seasonal naive with what a champion predicted since it was promoted; nothing with too few weeks.
+async fn naive_beside(db: &PgPool, champion: &Registered) -> Result<Option<Comparison>, sqlx::Error> {
+    let rows = sqlx::query_file!("src/demotion_errors.sql", champion.model_version_id, WEEKS).fetch_all(db).await?;
+    if rows.first().is_none_or(|row| row.week_count < WEEKS) {
+        return Ok(None);
+    }
+    let naive: BTreeMap<i64, f64> = rows.iter().map(|row| (row.keyword_id, row.naive_error)).collect();
+    let model: BTreeMap<i64, f64> = rows.iter().map(|row| (row.keyword_id, row.error)).collect();
+    Ok(Some(Comparison::of(&naive, &model)))
+}
+
+/// Puts the champion before it, or else seasonal naive, in the place of a champion, and raises the event.
+async fn demote(
+    ctx: &Context,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    champion: &Registered,
+    reason: &str,
+    evidence: Value,
+    as_of: DateTime<Utc>,
+) -> Result<(), Failure> {
+    let previous = registry::previous_champion(&ctx.db, model_name, marketplace).await?;
+    let naive = match previous {
+        Some(_) => None,
+        None => match train::train_naive(&ctx.db, model_name, marketplace, as_of).await {
+            Ok(naive) => Some(naive),
+            Err(TrainError::Refused(refusal)) => {
+                error!(%marketplace, model.name = %model_name, "no model predicts {model_name} for {marketplace}: {refusal}");
+                None
+            }
+            Err(error) => return Err(error.into()),
+        },
+    };
+
+    let now = ctx.clock.now();
+    let mut tx = ctx.db.begin().await?;
+    // Another process may have come first.
+    if registry::lock(&mut tx, model_name, marketplace).await? != Some(champion.model_version_id) {
+        return Ok(());
+    }
+    let successor_id = match (&previous, &naive) {
+        (Some(previous), _) => Some(previous.model_version_id),
+        (None, Some(naive)) => Some(registry::insert(&mut tx, naive, as_of, now).await?.model_version_id),
+        (None, None) => None,
+    };
+    let change = Change { action: "demote_model", state_after: "demoted", actor: ITSELF, reason, evidence };
+    registry::replace_champion(&mut tx, model_name, marketplace, successor_id, &change, now).await?;
+    tx.commit().await?;
+    warn!(
+        %marketplace,
+        model.name = %model_name,
+        model.version = champion.version,
+        "demoted version {} of {marketplace} {model_name}: {reason}",
+        champion.version,
+    );
+    Ok(())
+}
