@@ -4,8 +4,8 @@
 //!
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
-//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion; volume calibrations |
-//! | `score_keywords` | [`score::run`] | competition scores and predictions |
+//! | `train_models` | [`train::run`] | model versions, each with its backtest; the better one becomes champion; entry models; volume calibrations |
+//! | `score_keywords` | [`score::run`] | competition scores, predictions of demand, competition and entry |
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
@@ -13,6 +13,7 @@ use sqlx::PgPool;
 pub mod backtest;
 pub mod calibration;
 pub mod competition;
+pub mod entry;
 pub mod features;
 pub mod intervals;
 pub mod models;

@@ -14,7 +14,7 @@ use crate::models::{self, Model, ModelError};
 use crate::registry::{self, NewVersion, Registered};
 use crate::series::{self, History};
 use crate::target::{ModelName, Target};
-use crate::{Context, calibration, competition, permission};
+use crate::{Context, calibration, competition, entry, permission};
 
 /// Why a training failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ impl From<TrainError> for Failure {
 /// train is left out: its series are not even loaded.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(), Failure> {
     let mut trained = Vec::new();
+    let mut entries = Vec::new();
     for marketplace in Marketplace::ALL {
         if !permission::may_train(&ctx.db, marketplace).await? {
             info!(%marketplace, "trained no model for {marketplace}: {}", permission::refusal(marketplace));
@@ -53,12 +54,17 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
             train(ctx, ModelName::Competition, marketplace, job.as_of),
         )?;
         trained.extend(demand.into_iter().chain(competition));
+        let scores = series::load(&ctx.db, ModelName::Competition, marketplace, job.as_of).await?;
+        entries.extend(entry::train(&ctx.db, marketplace, job.as_of, &scores).await?);
     }
 
     let calibrations = calibration::measure(&ctx.db, job.as_of).await?;
 
     let mut tx = ctx.db.begin().await?;
-    competition::publish_definition(&mut tx).await?;
+    competition::publish_definitions(&mut tx).await?;
+    for new in &entries {
+        entry::register(&mut tx, new, job.as_of, ctx.clock.now()).await?;
+    }
     for new in &trained {
         let version = registry::register(&mut tx, new, job.as_of, ctx.clock.now()).await?;
         info!(
