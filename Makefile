@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-competition bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -33,6 +33,10 @@ bench-process: packages
 bench-stream: packages
 	cargo build --locked --profile demo -p digitallz
 	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench stream
+
+## How well competition is foretold on the pretend world, beside what is possible (COMPETITION_KEYWORDS, _SEED).
+bench-competition:
+	cargo bench --quiet --locked --profile dev -p digitallz --bench competition
 
 ## Kill workers and crash Postgres during a crawl of 5,000 jobs; DIGITALLZ_CHAOS_SEED, _JOBS and _KILLS change it.
 chaos: packages

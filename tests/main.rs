@@ -6,6 +6,7 @@
 mod architecture;
 mod chaos;
 mod command_line;
+mod competition;
 mod constraints;
 mod contract_modes;
 mod contracts;

@@ -115,6 +115,9 @@ pub enum Command {
     /// The models: versions, backtests, and which of them predict.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// The competition score: its definitions, and what a switch between them would move.
+    #[command(subcommand)]
+    Score(ScoreCommand),
     /// Predictions of demand and competition, and what came of earlier ones.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
@@ -840,6 +843,48 @@ pub struct ModelFilterArgs {
     /// Only demand or only competition.
     #[arg(long, value_name = "MODEL")]
     pub model: Option<ModelName>,
+}
+
+/// The competition score: its definitions, and what a switch between them would move.
+///
+/// A version may be shortened: v2 is competition_v2.
+#[derive(Debug, Subcommand)]
+pub enum ScoreCommand {
+    /// List the published definitions; all of them are computed, one is current.
+    List,
+    /// Print a definition as JSON: components, weights, bounds, cuts between levels.
+    Show {
+        /// Name of the definition.
+        version: String,
+    },
+    /// Publish a definition of your own, of the form that `show` prints.
+    Add {
+        /// A name that is free.
+        version: String,
+        /// A file with the definition.
+        file: PathBuf,
+        /// What the score means.
+        #[arg(long)]
+        description: String,
+    },
+    /// Show which keywords a switch from one definition to another would move, and why.
+    Diff {
+        /// The one to compare with.
+        from: String,
+        /// The one that might take its place.
+        to: String,
+        /// Only this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// At most so many keywords, those that move most.
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Make a definition the current one, which keyword data show.
+    Use {
+        /// Name of the definition.
+        version: String,
+    },
 }
 
 /// Predictions of demand and competition.

@@ -53,6 +53,8 @@ pub struct SandboxConfig {
     pub insights_granted: bool,
     /// Makes the search terms document of a report at least so many unpacked bytes long.
     pub report_document_bytes: Option<u64>,
+    /// New listings that try to come up among the results of a keyword each week, fewer on Amazon; at most 7.5.
+    pub entrants_per_week: f64,
     /// Ports of Amazon, Etsy and eBay on 127.0.0.1; 0 takes a free one.
     pub ports: [u16; 3],
     /// Keeps the latest requests with their answers for [`crate::Sandbox::requests`].
@@ -70,6 +72,7 @@ impl Default for SandboxConfig {
             latency: Duration::ZERO,
             insights_granted: false,
             report_document_bytes: None,
+            entrants_per_week: 0.0,
             ports: [0; 3],
             keep_requests: false,
         }

@@ -42,6 +42,7 @@ mod clock;
 mod config;
 mod control;
 mod ebay;
+mod entrants;
 mod etsy;
 mod exchange;
 mod faults;
@@ -87,6 +88,7 @@ use config::credentials;
 use server::Shared;
 
 pub use config::{Marketplace, SandboxConfig};
+pub use entrants::{Position, SearchResults, true_entry_probability};
 pub use faults::{Fault, FaultRule};
 pub use keywords::keywords;
 pub use limits::{LimitError, LimitStatistics, WindowStatistics};

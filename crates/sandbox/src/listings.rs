@@ -2,6 +2,7 @@
 
 use crate::clock::WEEKS;
 use crate::config::Marketplace;
+use crate::entrants::{Career, Entry, Places};
 use crate::keywords::is_meaningful;
 use crate::noise::{Dice, hash, hash_texts, normal, smooth, unit};
 use crate::words;
@@ -22,6 +23,8 @@ pub(crate) struct Listing {
     /// The part of the keyword's demand that comes to this listing.
     pub(crate) share: f64,
     quality: f64,
+    /// What becomes of a newcomer; none for the stock of the shelf.
+    pub(crate) career: Option<Career>,
 }
 
 /// An auction of seven days and the bids it has so far.
@@ -47,6 +50,7 @@ pub(crate) struct Shelf {
     total_growth: f64,
     typical_price_cents: f64,
     auction_shares: Vec<f64>,
+    places: Places,
     has_results: bool,
 }
 
@@ -58,7 +62,7 @@ const AUCTION_DAYS: f64 = 7.0;
 const WORLD_DAYS: f64 = 7.0 * WEEKS as f64;
 
 impl Shelf {
-    pub(crate) fn new(seed: u64, marketplace: Marketplace, keyword: &str) -> Self {
+    pub(crate) fn new(seed: u64, marketplace: Marketplace, keyword: &str, entrants_per_week: f64) -> Self {
         let demand = Demand::new(seed, marketplace, keyword);
         let weekly_demand: Vec<f64> = (0..WEEKS as i64).map(|week| demand.in_week(week)).collect();
         let mut demand_before_week = Vec::with_capacity(WEEKS + 1);
@@ -78,8 +82,13 @@ impl Shelf {
         let total_growth = 0.1 * dice.normal();
         let typical_price_cents = (7.6 + 0.7 * dice.normal()).exp().clamp(400.0, 60_000.0);
         let slots = dice.between(slots_min, slots_max) as usize;
-        let listings = stock(&mut dice, slots, typical_price_cents);
+        let mut listings = stock(&mut dice, slots, typical_price_cents);
         let auction_shares = auction_shares(&mut dice);
+        let entry = Entry::new(seed, marketplace, keyword);
+        // Amazon shows fewer positions, so fewer newcomers are tried on them.
+        let part = if marketplace == Marketplace::Amazon { 0.4 } else { 1.0 };
+        let careers = entry.careers(part * entrants_per_week);
+        add_newcomers(&mut listings, careers, hash(salt, 3), slots, typical_price_cents);
 
         Self {
             keyword: keyword.to_owned(),
@@ -93,6 +102,7 @@ impl Shelf {
             total_growth,
             typical_price_cents,
             auction_shares,
+            places: Places::new(marketplace, slots),
             has_results: is_meaningful(keyword),
         }
     }
@@ -150,6 +160,9 @@ impl Shelf {
 
     /// What the search engine thinks of a listing; it moves slowly.
     pub(crate) fn score(&self, listing: &Listing, day: f64) -> f64 {
+        if let Some(career) = &listing.career {
+            return self.places.score(career, day - listing.born);
+        }
         let youth = 0.8 * (-(day - listing.born) / 40.0).exp();
         listing.quality + youth + 0.5 * smooth(hash(listing.salt, 1), day / 35.0)
     }
@@ -168,6 +181,7 @@ impl Shelf {
             price_cents: self.typical_price_cents * (0.5 * dice.normal()).exp(),
             share: 0.00002 * dice.unit(),
             quality: -9.0,
+            career: None,
         }
     }
 
@@ -213,6 +227,7 @@ impl Shelf {
                 price_cents: self.typical_price_cents * (0.4 * dice.normal()).exp(),
                 share: *share,
                 quality: 0.0,
+                career: None,
             };
             let luck = (0.15 * normal(dice.next())).exp();
             let bids = (share * luck * self.demand_between(born, day)).round() as u32;
@@ -278,11 +293,41 @@ fn stock(dice: &mut Dice, slots: usize, typical_price_cents: f64) -> Vec<Listing
                 price_cents: typical_price_cents * (0.4 * dice.normal()).exp(),
                 share: weight * luck.exp() / weight_total,
                 quality: (weight.ln() + luck) / spread,
+                career: None,
             });
             born += days + dice.between(0.0, 20.0);
         }
     }
     listings
+}
+
+/// Adds the newcomers behind the stock; hardly any demand comes to them.
+fn add_newcomers(
+    listings: &mut Vec<Listing>,
+    careers: Vec<(f64, Career)>,
+    salt: u64,
+    slots: usize,
+    typical_price_cents: f64,
+) {
+    for (born, career) in careers {
+        if listings.len() >= TAIL_START as usize {
+            return;
+        }
+        let number = listings.len() as u32;
+        let mut dice = Dice::new(hash(salt, u64::from(number)));
+        listings.push(Listing {
+            number,
+            salt: dice.next(),
+            born,
+            dies: born + dice.between(60.0, 180.0),
+            seller: dice.next() % SELLERS,
+            brand: dice.next() % words::BRANDS,
+            price_cents: typical_price_cents * (0.4 * dice.normal()).exp(),
+            share: dice.between(0.1, 0.4) / slots as f64,
+            quality: 0.0,
+            career: Some(career),
+        });
+    }
 }
 
 fn auction_shares(dice: &mut Dice) -> Vec<f64> {
@@ -298,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_shelf_always_has_listings_and_its_page_changes_over_months() {
-        let shelf = Shelf::new(1, Marketplace::Etsy, "boho lamp");
+        let shelf = Shelf::new(1, Marketplace::Etsy, "boho lamp", 0.0);
         let page = |day| shelf.ranked(day).iter().take(40).map(|listing| listing.number).collect::<Vec<_>>();
         for week in 0..WEEKS {
             assert!(page(7.0 * week as f64).len() == 40);
@@ -309,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_bids_of_a_page_follow_demand() {
-        let shelf = Shelf::new(1, Marketplace::Ebay, "christmas village");
+        let shelf = Shelf::new(1, Marketplace::Ebay, "christmas village", 0.0);
         let bids = |day| shelf.auctions(day).iter().map(|auction| f64::from(auction.bids)).sum::<f64>();
         let days = (160..340).map(|week| f64::from(week) * 7.0 + 6.5);
         let (xs, ys): (Vec<f64>, Vec<f64>) =
@@ -324,7 +369,7 @@ mod tests {
 
     #[test]
     fn views_grow_by_about_the_demand_of_the_week() {
-        let shelf = Shelf::new(1, Marketplace::Etsy, "knitted scarf");
+        let shelf = Shelf::new(1, Marketplace::Etsy, "knitted scarf", 0.0);
         for week in 150..300 {
             let (from, to) = (7.0 * f64::from(week), 7.0 * f64::from(week + 1));
             let seen: f64 =

@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn own_products_are_on_offer_for_years_and_found_by_their_asin() {
-        let world = World::new(1);
+        let world = World::new(1, 0.0);
         let own = own(&world);
         let asins: Vec<String> = own.iter().map(Product::asin).collect();
         assert!(own.iter().all(|product| [1_650.0, 2_520.0, 2_919.0].iter().all(|day| product.listing.is_alive(*day))));

@@ -50,7 +50,7 @@ impl Shared {
         let now = limits.moment(clock.now());
         limits.set(&config.limits, now)?;
         Ok(Self {
-            world: World::new(config.seed),
+            world: World::new(config.seed, config.entrants_per_week),
             clock,
             faults: Faults::new(config.seed),
             recorder: Recorder::new(config.keep_requests),

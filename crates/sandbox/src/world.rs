@@ -33,6 +33,7 @@ pub(crate) fn normalize(keyword: &str) -> String {
 /// The shelves of all keywords, built when they are first asked for.
 pub(crate) struct World {
     seed: u64,
+    entrants_per_week: f64,
     shelves: RwLock<HashMap<(Marketplace, String), Arc<Shelf>>>,
     keywords_by_id: RwLock<HashMap<u64, String>>,
 }
@@ -41,8 +42,8 @@ impl World {
     /// More shelves than this are never kept at once.
     const SHELVES_MAX: usize = 4_000;
 
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, shelves: RwLock::default(), keywords_by_id: RwLock::default() }
+    pub(crate) fn new(seed: u64, entrants_per_week: f64) -> Self {
+        Self { seed, entrants_per_week, shelves: RwLock::default(), keywords_by_id: RwLock::default() }
     }
 
     pub(crate) fn seed(&self) -> u64 {
@@ -55,7 +56,7 @@ impl World {
         if let Some(shelf) = self.shelves.read().expect("no holder panics").get(&place) {
             return Arc::clone(shelf);
         }
-        let shelf = Arc::new(Shelf::new(self.seed, marketplace, &place.1));
+        let shelf = Arc::new(self.build(marketplace, &place.1));
         if marketplace == Marketplace::Etsy {
             let mut keywords_by_id = self.keywords_by_id.write().expect("no holder panics");
             keywords_by_id.insert(shelf.keyword_id, place.1.clone());
@@ -68,10 +69,14 @@ impl World {
         shelf
     }
 
+    fn build(&self, marketplace: Marketplace, keyword: &str) -> Shelf {
+        Shelf::new(self.seed, marketplace, keyword, self.entrants_per_week)
+    }
+
     /// Finds or builds the shelf a search looks at: an empty one if a fault wants that.
     pub(crate) fn searched_shelf(&self, marketplace: Marketplace, keyword: &str, incoming: &Incoming) -> Arc<Shelf> {
         if incoming.finds_nothing {
-            return Arc::new(Shelf::new(self.seed, marketplace, &normalize(keyword)).emptied());
+            return Arc::new(self.build(marketplace, &normalize(keyword)).emptied());
         }
         self.shelf(marketplace, keyword)
     }

@@ -4,8 +4,8 @@
 //!
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
-//! | `train_models` | [`train::run`] | model versions, each with its backtest; one that is better becomes champion; volume calibrations |
-//! | `score_keywords` | [`score::run`] | competition scores, predictions, `score_predictions` |
+//! | `train_models` | [`train::run`] | model versions, each with its backtest; one that is better becomes champion; entry models; volume calibrations |
+//! | `score_keywords` | [`score::run`] | competition scores, predictions of demand, competition and entry, `score_predictions` |
 //! | `score_predictions` | [`ledger::run`] | what came of earlier predictions; a champion that fell behind is demoted |
 
 use digitallz_common::clock::Clock;
@@ -16,6 +16,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod competition;
 mod demotion;
+pub mod entry;
 pub mod features;
 pub mod intervals;
 pub mod ledger;

@@ -1,9 +1,9 @@
 //! Computes competition scores and predicts demand and competition for every active keyword.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use digitallz_common::failure::Failure;
+use digitallz_common::failure::{Failure, chain};
 use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt};
@@ -11,10 +11,12 @@ use serde_json::{Map, Value};
 use sqlx::{PgConnection, PgPool};
 use tracing::{info, warn};
 
-use crate::competition::{self, SCORE_VERSION};
+use crate::competition::{self, Definition, Published, SCORE_VERSION};
+use crate::entry::{self, EntryPrediction, Results};
 use crate::features::{FEATURE_SET_VERSION, FeatureError, Panel};
 use crate::prediction::{self, Prediction, Predictor};
-use crate::series::{self, History, ScoredWeek};
+use crate::registry;
+use crate::series::{self, History, Measure, MeasuredWeek, ScoredWeek};
 use crate::target::{ModelName, Target};
 use crate::{Context, demotion, permission};
 
@@ -44,18 +46,29 @@ impl From<ScoreError> for Failure {
 /// cannot carry a prediction, the row says why. Where the data of a marketplace may not train a model, no model speaks of
 /// it, not even one that was trained before: the rows say so.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result<(), Failure> {
+    let definitions = definitions(&ctx.db).await?;
     let mut scores = Vec::new();
     let mut predictions = Vec::new();
+    let mut entries = Vec::new();
     for marketplace in Marketplace::ALL {
         let keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
         if keyword_ids.is_empty() {
             continue;
         }
-        let scored = series::load_competition(&ctx.db, marketplace, job.as_of).await?;
-        let competition = series::histories_of(&scored);
-        scores.extend(only_new(&ctx.db, marketplace, scored).await?);
+        let mut results = entry::load(&ctx.db, marketplace, job.as_of).await?;
+        let measured = measure(&ctx.db, marketplace, &definitions, &results, job.as_of).await?;
+        let first = Definition::first();
+        let competition = series::histories_of(&series::score_weeks(first.components(marketplace), &measured));
+        for published in &definitions {
+            let scored = series::score_weeks(published.definition.components(marketplace), &measured);
+            scores.push(only_new(&ctx.db, marketplace, published, scored).await?);
+        }
         let demand = series::load(&ctx.db, ModelName::Demand, marketplace, job.as_of).await?;
         let may_train = permission::may_train(&ctx.db, marketplace).await?;
+        if may_train {
+            entry::attach(&mut results, &competition);
+            entries.extend(entry::predict(&ctx.db, marketplace, &keyword_ids, &results, job.as_of).await?);
+        }
         for (model_name, histories) in [(ModelName::Demand, demand), (ModelName::Competition, competition)] {
             if may_train {
                 predictions.extend(predict(ctx, model_name, marketplace, &keyword_ids, histories, job.as_of).await?);
@@ -67,8 +80,10 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
 
     let now = ctx.clock.now();
     let mut tx = ctx.db.begin().await?;
-    competition::publish_definition(&mut tx).await?;
-    insert_scores(&mut tx, &scores, now).await?;
+    for batch in &scores {
+        insert_scores(&mut tx, batch, now).await?;
+    }
+    insert_entries(&mut tx, &entries, job.as_of.date_naive(), attempt, now).await?;
     for batch in &predictions {
         insert_predictions(&mut tx, batch, job.as_of.date_naive(), attempt, now).await?;
     }
@@ -78,12 +93,13 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
 
     let rows = || predictions.iter().flat_map(|batch| &batch.rows);
     let abstained_count = rows().filter(|row| row.abstain_reason.is_some()).count();
+    let score_count: usize = scores.iter().map(|batch| batch.weeks.len()).sum();
     info!(
-        score_count = scores.len(),
+        score_count,
         prediction_count = rows().count() - abstained_count,
         abstained_count,
-        "scored {} weeks, wrote {} predictions, abstained from {abstained_count}",
-        scores.len(),
+        entry_count = entries.len(),
+        "scored {score_count} weeks, wrote {} predictions, abstained from {abstained_count}",
         rows().count() - abstained_count,
     );
     Ok(())
@@ -143,72 +159,134 @@ async fn predict(
     Ok(Some(Batch { model_name, target, model_version_id: Some(champion.model_version_id), rows }))
 }
 
-/// Drops the weeks that are scored already: a score is written once.
-async fn only_new(
+/// Publishes what this program defines and returns every definition that a score can be made of.
+async fn definitions(db: &PgPool) -> Result<Vec<Published>, sqlx::Error> {
+    let mut connection = db.acquire().await?;
+    competition::publish_definitions(&mut connection).await?;
+    let mut usable = Vec::new();
+    for read in competition::published(db).await? {
+        match read {
+            Ok(published) => usable.push(published),
+            Err(error) => warn!(error = %chain(&error), "left out a definition of the competition score"),
+        }
+    }
+    Ok(usable)
+}
+
+/// Loads everything that some definition or the weekly forecast weighs.
+async fn measure(
     db: &PgPool,
     marketplace: Marketplace,
-    mut scored: Vec<ScoredWeek>,
-) -> Result<Vec<(Marketplace, ScoredWeek)>, sqlx::Error> {
+    definitions: &[Published],
+    results: &[Results],
+    as_of: DateTime<Utc>,
+) -> Result<Vec<MeasuredWeek>, sqlx::Error> {
+    let first = Definition::first();
+    let all = definitions.iter().map(|published| &published.definition).chain([&first]);
+    let metrics: BTreeSet<String> =
+        all.flat_map(|definition| definition.components(marketplace)).map(|part| part.metric.clone()).collect();
+    let metrics: Vec<String> = metrics.into_iter().collect();
+    let mut measured = series::load_measured(db, marketplace, &metrics, as_of).await?;
+    let results: BTreeMap<i64, &Results> = results.iter().map(|results| (results.keyword_id, results)).collect();
+    for week in &mut measured {
+        let Some(results) = results.get(&week.keyword_id) else { continue };
+        let known = entry::measures(results, series::week_of(week.week_start_date));
+        week.measures.extend(known.into_iter().map(|(metric, value)| Measure {
+            metric: metric.to_owned(),
+            value,
+            source: None,
+        }));
+    }
+    Ok(measured)
+}
+
+/// The scores of a marketplace by one definition.
+struct Scores<'a> {
+    marketplace: Marketplace,
+    published: &'a Published,
+    weeks: Vec<ScoredWeek>,
+}
+
+/// Drops the weeks that are scored already: a score is written once.
+async fn only_new<'a>(
+    db: &PgPool,
+    marketplace: Marketplace,
+    published: &'a Published,
+    mut weeks: Vec<ScoredWeek>,
+) -> Result<Scores<'a>, sqlx::Error> {
     let known: BTreeSet<(i64, NaiveDate)> = sqlx::query!(
         "select keyword_id, week_start_date from ml.competition_scores
          join core.keywords using (keyword_id)
          where keywords.marketplace = $1 and score_version = $2",
         marketplace.name(),
-        SCORE_VERSION,
+        published.score_version,
     )
     .fetch_all(db)
     .await?
     .into_iter()
     .map(|row| (row.keyword_id, row.week_start_date))
     .collect();
-    scored.retain(|week| !known.contains(&(week.keyword_id, week.week_start_date)));
-    Ok(scored.into_iter().map(|week| (marketplace, week)).collect())
+    weeks.retain(|week| !known.contains(&(week.keyword_id, week.week_start_date)));
+    Ok(Scores { marketplace, published, weeks })
 }
 
 async fn insert_scores(
     connection: &mut PgConnection,
-    scores: &[(Marketplace, ScoredWeek)],
+    scores: &Scores<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
-    for chunk in scores.chunks(CHUNK_ROWS) {
-        let contributions: Vec<Value> = chunk
-            .iter()
-            .map(|(marketplace, week)| {
-                let components = competition::components(*marketplace).iter();
-                let named = components.zip(&week.score.contributions);
-                Value::Object(named.map(|(part, &value)| (part.name.to_owned(), value.into())).collect::<Map<_, _>>())
-            })
-            .collect();
-        let levels: Vec<String> =
-            chunk.iter().map(|(_, week)| competition::level(week.score.score).to_owned()).collect();
+    let definition = &scores.published.definition;
+    let named = |values: &[f64]| {
+        let parts = definition.components(scores.marketplace).iter().zip(values);
+        Value::Object(parts.map(|(part, &value)| (part.name.clone(), value.into())).collect::<Map<_, _>>())
+    };
+    for chunk in scores.weeks.chunks(CHUNK_ROWS) {
+        let contributions: Vec<Value> = chunk.iter().map(|week| named(&week.score.contributions)).collect();
+        let components: Vec<Value> = chunk.iter().map(|week| named(&week.score.levels)).collect();
+        let levels: Vec<String> = chunk.iter().map(|week| definition.level(week.score.score).to_owned()).collect();
         // Postgres has no arrays of arrays of different lengths: each list travels as the text of an array.
         let payloads: Vec<String> = chunk
             .iter()
-            .map(|(_, week)| {
+            .map(|week| {
                 let ids: Vec<String> = week.raw_payload_ids.iter().map(i64::to_string).collect();
                 format!("{{{}}}", ids.join(","))
             })
             .collect();
         sqlx::query!(
             "insert into ml.competition_scores (keyword_id, week_start_date, score_version, score, level,
-                 contributions, source_payload_ids, observed_at, scored_at)
-             select keyword_id, week_start_date, $1, score, level, contributions, payloads::bigint[], observed_at, $2
-             from unnest($3::bigint[], $4::date[], $5::double precision[], $6::text[], $7::jsonb[], $8::text[],
-                         $9::timestamptz[])
-                 as scores (keyword_id, week_start_date, score, level, contributions, payloads, observed_at)
+                 contributions, components, source_payload_ids, observed_at, scored_at)
+             select keyword_id, week_start_date, $1, score, level, contributions, components, payloads::bigint[],
+                    observed_at, $2
+             from unnest($3::bigint[], $4::date[], $5::double precision[], $6::text[], $7::jsonb[], $8::jsonb[],
+                         $9::text[], $10::timestamptz[])
+                 as scores (keyword_id, week_start_date, score, level, contributions, components, payloads, observed_at)
              on conflict do nothing",
-            SCORE_VERSION,
+            scores.published.score_version,
             now,
-            &chunk.iter().map(|(_, week)| week.keyword_id).collect::<Vec<_>>(),
-            &chunk.iter().map(|(_, week)| week.week_start_date).collect::<Vec<_>>(),
-            &chunk.iter().map(|(_, week)| week.score.score).collect::<Vec<_>>(),
+            &chunk.iter().map(|week| week.keyword_id).collect::<Vec<_>>(),
+            &chunk.iter().map(|week| week.week_start_date).collect::<Vec<_>>(),
+            &chunk.iter().map(|week| week.score.score).collect::<Vec<_>>(),
             &levels,
             &contributions,
+            &components,
             &payloads,
-            &chunk.iter().map(|(_, week)| week.observed_at).collect::<Vec<_>>(),
+            &chunk.iter().map(|week| week.observed_at).collect::<Vec<_>>(),
         )
         .execute(&mut *connection)
         .await?;
+    }
+    Ok(())
+}
+
+async fn insert_entries(
+    connection: &mut PgConnection,
+    entries: &[EntryPrediction],
+    as_of_date: NaiveDate,
+    attempt: &Attempt,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    for chunk in entries.chunks(CHUNK_ROWS) {
+        entry::insert(connection, chunk, as_of_date, attempt.job_id, now).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use digitallz_common::week::week_start;
 use sha2::{Digest, Sha256};
 use sqlx::{PgPool, Postgres, Transaction};
 
-use crate::competition::{self, Score};
+use crate::competition::{self, Component, Definition, Score};
 use crate::target::{ModelName, Target};
 
 /// A gap of at most this many weeks is bridged by a straight line; a longer one cuts the history.
@@ -169,6 +169,50 @@ pub struct ScoredWeek {
     pub observed_at: DateTime<Utc>,
 }
 
+/// What is known of a keyword's week, before a definition weighs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeasuredWeek {
+    /// The keyword.
+    pub keyword_id: i64,
+    /// The Sunday on which the week begins.
+    pub week_start_date: NaiveDate,
+    /// One value per metric.
+    pub measures: Vec<Measure>,
+}
+
+/// The value of a metric in a week.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// Name of the metric.
+    pub metric: String,
+    /// The value.
+    pub value: f64,
+    /// Where it was read; none where it follows from the pages of many weeks.
+    pub source: Option<Source>,
+}
+
+/// Where a value was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// The resource that said so.
+    pub resource: String,
+    /// When it was true.
+    pub observed_at: DateTime<Utc>,
+    /// The payload it was read from.
+    pub raw_payload_id: i64,
+}
+
+/// One value of one metric, as it is read.
+struct Sample {
+    keyword_id: i64,
+    week_start_date: NaiveDate,
+    metric: String,
+    value: f64,
+    resource: String,
+    observed_at: DateTime<Utc>,
+    raw_payload_id: i64,
+}
+
 /// Returns the active keywords of a marketplace.
 pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
@@ -267,37 +311,75 @@ fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
     histories.into_values().collect()
 }
 
-/// Loads the scores of every keyword and week whose components were all known at `as_of`, sorted.
+/// Loads the first version's scores of every keyword and week whose components were all known at `as_of`, sorted.
 pub async fn load_competition(
     db: &PgPool,
     marketplace: Marketplace,
     as_of: DateTime<Utc>,
 ) -> Result<Vec<ScoredWeek>, sqlx::Error> {
-    let components = competition::components(marketplace);
-    let metrics: Vec<String> = components.iter().map(|component| component.metric.name().to_owned()).collect();
-    let rows =
-        sqlx::query_file!("src/series_competition.sql", marketplace.name(), &metrics, as_of).fetch_all(db).await?;
+    let definition = Definition::first();
+    let components = definition.components(marketplace);
+    let metrics: Vec<String> = components.iter().map(|component| component.metric.clone()).collect();
+    Ok(score_weeks(components, &load_measured(db, marketplace, &metrics, as_of).await?))
+}
 
+/// Loads some metrics of every keyword and week, as they were known at `as_of`, sorted.
+pub async fn load_measured(
+    db: &PgPool,
+    marketplace: Marketplace,
+    metrics: &[String],
+    as_of: DateTime<Utc>,
+) -> Result<Vec<MeasuredWeek>, sqlx::Error> {
+    let rows = sqlx::query_file_as!(Sample, "src/series_competition.sql", marketplace.name(), metrics, as_of)
+        .fetch_all(db)
+        .await?;
+    let weeks = rows.chunk_by(|a, b| (a.keyword_id, a.week_start_date) == (b.keyword_id, b.week_start_date));
+    let measured = weeks.map(|week| {
+        let measure = |row: &Sample| Measure {
+            metric: row.metric.clone(),
+            value: row.value,
+            source: Some(Source {
+                resource: row.resource.clone(),
+                observed_at: row.observed_at,
+                raw_payload_id: row.raw_payload_id,
+            }),
+        };
+        MeasuredWeek {
+            keyword_id: week[0].keyword_id,
+            week_start_date: week[0].week_start_date,
+            measures: week.iter().map(measure).collect(),
+        }
+    });
+    Ok(measured.collect())
+}
+
+/// Scores the weeks of which every component is known.
+pub fn score_weeks(components: &[Component], measured: &[MeasuredWeek]) -> Vec<ScoredWeek> {
     let mut scored = Vec::new();
-    for week in rows.chunk_by(|a, b| (a.keyword_id, a.week_start_date) == (b.keyword_id, b.week_start_date)) {
-        let values: Vec<Option<f64>> =
-            metrics.iter().map(|metric| week.iter().find(|row| row.metric == *metric).map(|row| row.value)).collect();
-        let Some(score) = competition::score(marketplace, &values) else { continue };
-        let mut raw_payload_ids: Vec<i64> = week.iter().map(|row| row.raw_payload_id).collect();
+    for week in measured {
+        let measures: Vec<Option<&Measure>> = components
+            .iter()
+            .map(|component| week.measures.iter().find(|measure| measure.metric == component.metric))
+            .collect();
+        let values: Vec<Option<f64>> = measures.iter().map(|measure| measure.map(|measure| measure.value)).collect();
+        let Some(score) = competition::score(components, &values) else { continue };
+        let sources = || measures.iter().flatten().filter_map(|measure| measure.source.as_ref());
+        let Some(observed_at) = sources().map(|source| source.observed_at).max() else { continue };
+        let mut raw_payload_ids: Vec<i64> = sources().map(|source| source.raw_payload_id).collect();
         raw_payload_ids.sort_unstable();
         raw_payload_ids.dedup();
         let mut resources = Vec::new();
-        week.iter().for_each(|row| remember(&mut resources, &row.resource));
+        sources().for_each(|source| remember(&mut resources, &source.resource));
         scored.push(ScoredWeek {
-            keyword_id: week[0].keyword_id,
-            week_start_date: week[0].week_start_date,
+            keyword_id: week.keyword_id,
+            week_start_date: week.week_start_date,
             score,
             raw_payload_ids,
             resources,
-            observed_at: week.iter().map(|row| row.observed_at).max().unwrap_or(as_of),
+            observed_at,
         });
     }
-    Ok(scored)
+    scored
 }
 
 /// Gathers scores by keyword.

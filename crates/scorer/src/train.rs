@@ -19,7 +19,7 @@ use crate::promotion::{self, Decision, Rival};
 use crate::registry::{self, NewVersion, Registered};
 use crate::series;
 use crate::target::ModelName;
-use crate::{Context, calibration, competition};
+use crate::{Context, calibration, competition, entry, permission};
 
 /// Trains both models of every marketplace on what was known at `job.as_of`.
 ///
@@ -27,6 +27,7 @@ use crate::{Context, calibration, competition};
 /// nothing beats it, seasonal naive does. A marketplace whose data may not train is left out.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(), Failure> {
     let mut trained = Vec::new();
+    let mut entries = Vec::new();
     for marketplace in Marketplace::ALL {
         let (demand, competition) = tokio::join!(
             train(&ctx.db, ModelName::Demand, marketplace, job.as_of),
@@ -41,12 +42,19 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
                 Err(error) => return Err(error.into()),
             }
         }
+        if permission::may_train(&ctx.db, marketplace).await? {
+            let scores = series::load(&ctx.db, ModelName::Competition, marketplace, job.as_of).await?;
+            entries.extend(entry::train(&ctx.db, marketplace, job.as_of, &scores).await?);
+        }
     }
 
     let calibrations = calibration::measure(&ctx.db, job.as_of).await?;
 
     let mut tx = ctx.db.begin().await?;
-    competition::publish_definition(&mut tx).await?;
+    competition::publish_definitions(&mut tx).await?;
+    for new in &entries {
+        entry::register(&mut tx, new, job.as_of, ctx.clock.now()).await?;
+    }
     for new in &trained {
         let stored = registry::register(&mut tx, new, job.as_of, ctx.clock.now()).await?;
         info!(

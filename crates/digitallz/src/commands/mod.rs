@@ -19,6 +19,7 @@ mod run;
 pub mod runs;
 mod sandbox;
 mod schedules;
+mod score;
 pub mod sources;
 
 use crate::cli::{Cli, Command};
@@ -44,6 +45,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Import(args) => import::run(&cli, args).await,
         Command::Calibration(command) => calibration::run(&cli, command).await,
         Command::Models(command) => models::run(&cli, command).await,
+        Command::Score(command) => score::run(&cli, command).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
         Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
