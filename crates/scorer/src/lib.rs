@@ -14,6 +14,7 @@ pub mod backtest;
 pub mod calibration;
 pub mod competition;
 pub mod features;
+pub mod forecasting;
 pub mod intervals;
 pub mod models;
 mod permission;

@@ -1,0 +1,175 @@
+//! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
+//!
+//! Two steps. A line with an absolute loss predicts the logarithm of the error from how the history moved, how far the
+//! experts are apart, and the horizon. Then the quantiles of what remains, error / predicted size, are read off by split
+//! conformal prediction for every horizon with its neighbours; both ends have their own.
+
+use linfa_linear::LinearError;
+use serde::{Deserialize, Serialize};
+
+use super::absolute::{self, Fitting, Rows, dot};
+use super::experts::Answers;
+use super::statistics::{at_share, deviation, mean_absolute_change};
+use super::windows::usable_scale;
+use super::{Step, origins::Case};
+
+/// Features of the size of an error, the intercept not counted.
+const FEATURE_COUNT: usize = 8;
+
+/// Fewer errors than this teach nothing about their size.
+const ERRORS_MIN: usize = 60;
+
+/// Of fewer errors the quantiles are mixed with those of a distribution with heavy tails.
+const ERRORS_ENOUGH: usize = 200;
+
+/// What stands in for errors that are not there: Student's t with three degrees of freedom at 5 %, 15 %, ... 95 % and its
+/// far ends, of which half are less than 1.
+const STAND_INS: [f64; 7] = [0.18, 0.56, 1.0, 1.6, 2.6, 4.2, 7.0];
+
+const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
+
+/// The intervals of a class of histories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+    coefficients: Vec<f64>,
+    /// Ends by horizon, in predicted sizes.
+    ends: Vec<Ends>,
+}
+
+/// The ends of the intervals of a horizon, in predicted sizes of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Ends {
+    lo_95: f64,
+    lo_80: f64,
+    hi_80: f64,
+    hi_95: f64,
+}
+
+impl Intervals {
+    /// Learns from what was said at the origins; `points` are the combinations, one a case.
+    pub fn learn(cases: &[Case<'_>], points: &[Vec<f64>], horizons: usize) -> Result<Intervals, LinearError<f64>> {
+        let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
+        let mut targets = Vec::new();
+        for (case, points) in cases.iter().zip(points) {
+            for horizon in 1..=horizons {
+                let about = About { history: case.history, answers: &case.answers, scale: case.scale };
+                rows.values.extend(about.features(points[horizon - 1], horizon));
+                rows.values.push(1.0);
+                let error = (case.actual[horizon - 1] - points[horizon - 1]).abs() / case.scale;
+                targets.push((error + 0.02).ln());
+            }
+        }
+        let mut intervals = Intervals::size_of_changes();
+        if targets.len() >= ERRORS_MIN {
+            let (means, deviations) = standardise(&mut rows);
+            let coefficients = absolute::fit(&rows, &targets, FITTING)?;
+            intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
+        }
+        let mut ratios = vec![Vec::new(); horizons];
+        for (case, points) in cases.iter().zip(points) {
+            for horizon in 1..=horizons {
+                let about = About { history: case.history, answers: &case.answers, scale: case.scale };
+                let size = intervals.size(&about, points[horizon - 1], horizon);
+                ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
+            }
+        }
+        intervals.ends = (0..horizons).map(|index| ends(&ratios, index)).collect();
+        Ok(intervals)
+    }
+
+    /// Puts intervals around the points of a history.
+    pub fn around(&self, history: &[f64], answers: &Answers, points: &[f64]) -> Vec<Step> {
+        let about = About { history, answers, scale: usable_scale(mean_absolute_change(history, 1), history) };
+        points
+            .iter()
+            .enumerate()
+            .map(|(index, &point)| {
+                let size = if about.scale > 0.0 { self.size(&about, point, index + 1) } else { 0.0 };
+                let ends = self.ends[index];
+                let (lo_80, hi_80) = ((point + size * ends.lo_80).min(point), (point + size * ends.hi_80).max(point));
+                Step {
+                    point,
+                    lo_80,
+                    hi_80,
+                    lo_95: (point + size * ends.lo_95).min(lo_80),
+                    hi_95: (point + size * ends.hi_95).max(hi_80),
+                }
+            })
+            .collect()
+    }
+
+    /// The size where nothing could be learnt: the usual change over as many steps.
+    fn size_of_changes() -> Intervals {
+        let mut coefficients = vec![0.0; FEATURE_COUNT + 1];
+        coefficients[0] = 1.0;
+        Intervals {
+            means: vec![0.0; FEATURE_COUNT],
+            deviations: vec![1.0; FEATURE_COUNT],
+            coefficients,
+            ends: Vec::new(),
+        }
+    }
+
+    fn size(&self, about: &About<'_>, point: f64, horizon: usize) -> f64 {
+        let mut row = about.features(point, horizon).to_vec();
+        for (value, (mean, deviation)) in row.iter_mut().zip(self.means.iter().zip(&self.deviations)) {
+            *value = (*value - mean) / deviation;
+        }
+        row.push(1.0);
+        about.scale * dot(&row, &self.coefficients).clamp(-6.0, 6.0).exp()
+    }
+}
+
+/// What the size of an error may follow from.
+struct About<'a> {
+    history: &'a [f64],
+    answers: &'a Answers,
+    scale: f64,
+}
+
+impl About<'_> {
+    fn features(&self, point: f64, horizon: usize) -> [f64; FEATURE_COUNT] {
+        let log = |value: f64| (value / self.scale + 0.05).ln();
+        let recent = |count: usize| &self.history[self.history.len().saturating_sub(count)..];
+        let over_horizon = mean_absolute_change(recent(160), horizon.min(self.history.len().saturating_sub(1)).max(1));
+        let said: Vec<f64> = self.answers.iter().flatten().map(|values| values[horizon - 1]).collect();
+        let last = self.history.last().copied().unwrap_or(0.0);
+        [
+            log(over_horizon),
+            log(mean_absolute_change(recent(53), 1)),
+            log(mean_absolute_change(recent(14), 1)),
+            log(deviation(recent(52))),
+            log(deviation(&said)),
+            log((point - last).abs()),
+            log(last.abs()),
+            (horizon as f64).ln(),
+        ]
+    }
+}
+
+fn ends(ratios: &[Vec<f64>], index: usize) -> Ends {
+    let mut pool: Vec<f64> = ratios[index.saturating_sub(1)..(index + 2).min(ratios.len())].concat();
+    if pool.len() < ERRORS_ENOUGH {
+        pool.extend(STAND_INS.iter().flat_map(|size| [-size, *size]));
+    }
+    pool.sort_by(f64::total_cmp);
+    // One more place than there are errors: the next one may lie beyond all of them.
+    let at = |share: f64| at_share(&pool, share * (pool.len() + 1) as f64 - 1.0);
+    Ends { lo_95: at(0.025), lo_80: at(0.1), hi_80: at(0.9), hi_95: at(0.975) }
+}
+
+fn standardise(rows: &mut Rows) -> (Vec<f64>, Vec<f64>) {
+    let width = rows.width;
+    let column = |place: usize| rows.values.iter().skip(place).step_by(width).copied().collect::<Vec<f64>>();
+    let columns: Vec<Vec<f64>> = (0..width - 1).map(column).collect();
+    let means: Vec<f64> = columns.iter().map(|column| super::statistics::mean(column)).collect();
+    let deviations: Vec<f64> = columns.iter().map(|column| deviation(column) + 1e-9).collect();
+    for row in rows.values.chunks_exact_mut(width) {
+        for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {
+            *value = (*value - mean) / deviation;
+        }
+    }
+    (means, deviations)
+}
