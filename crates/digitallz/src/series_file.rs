@@ -421,7 +421,7 @@ mod tests {
             ),
             (format!("{long}a,2026-01-03,2\n"), "line 3: series `a`: not a whole number of weeks after line 2"),
             (format!("{long}a,7,2\n"), "line 3: dates and numbers of steps are mixed"),
-            (format!("{long}a,9999-01-07,2\n"), "line 3: series `a`: 416015 weeks after line 2, with nothing between"),
+            (format!("{long}a,9999-01-07,2\n"), "line 3: series `a`: 416012 weeks after line 2, with nothing between"),
             (
                 "series,value\na,1\n".to_owned(),
                 "line 1: the heading has no column `timestamp`; expected series,timestamp,value",

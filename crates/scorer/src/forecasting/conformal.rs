@@ -1,23 +1,31 @@
 //! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
 //!
-//! Two steps. A line with an absolute loss predicts the logarithm of the error from how the history moved, how far the
-//! experts are apart, and the horizon. Then the quantiles of what remains, error / predicted size, are read off by split
+//! Two steps. A line for a high quantile predicts the logarithm of the error from how the history moved, how far the
+//! experts are apart, the horizon, and what was missed of the same series at other origins. Then the quantiles of what remains, error / predicted size, are read off by split
 //! conformal prediction for every horizon with its neighbours; both ends have their own.
+
+use std::collections::BTreeMap;
 
 use linfa_linear::LinearError;
 use serde::{Deserialize, Serialize};
 
 use super::absolute::{self, Fitting, Rows, dot};
 use super::experts::Answers;
-use super::statistics::{at_share, deviation, mean_absolute_change};
+use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
 use super::windows::usable_scale;
 use super::{Step, origins::Case};
 
 /// Features of the size of an error, the intercept not counted.
-const FEATURE_COUNT: usize = 8;
+const FEATURE_COUNT: usize = 9;
 
 /// Fewer errors than this teach nothing about their size.
 const ERRORS_MIN: usize = 60;
+
+/// Of fewer errors both ends share one quantile: there are too few to tell how they differ.
+const ERRORS_OF_BOTH_SIDES: usize = 2_000;
+
+/// The quantile of the errors that the line predicts: large errors decide how wide intervals must be.
+const LINE_QUANTILE: f64 = 0.8;
 
 /// Of fewer errors the quantiles are mixed with those of a distribution with heavy tails.
 const ERRORS_ENOUGH: usize = 200;
@@ -26,7 +34,43 @@ const ERRORS_ENOUGH: usize = 200;
 /// far ends, of which half are less than 1.
 const STAND_INS: [f64; 7] = [0.18, 0.56, 1.0, 1.6, 2.6, 4.2, 7.0];
 
+/// Of a series that was missed by more than so much it is known well enough that it is missed.
+const RATIO_MAX: f64 = 50.0;
+
 const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
+
+/// How much was missed of each series at the origins, in what is usual for the step.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PastErrors {
+    /// By series: the origin and the mean error there.
+    of_series: BTreeMap<usize, Vec<(usize, f64)>>,
+}
+
+impl PastErrors {
+    /// Gathers what was missed; `points` are the combinations, one a case.
+    pub fn gather(cases: &[Case<'_>], points: &[Vec<f64>], horizons: usize) -> PastErrors {
+        let error = |(case, points): (&Case<'_>, &Vec<f64>), index: usize| {
+            (case.actual[index] - points[index]).abs() / case.scale
+        };
+        let usual: Vec<f64> = (0..horizons)
+            .map(|index| median_of(&mut cases.iter().zip(points).map(|pair| error(pair, index)).collect::<Vec<_>>()))
+            .collect();
+        let mut of_series: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+        for (case, points) in cases.iter().zip(points) {
+            let ratios: Vec<f64> =
+                (0..horizons).map(|index| error((case, points), index) / (usual[index] + 1e-9)).collect();
+            of_series.entry(case.series).or_default().push((case.origin, mean(&ratios).min(RATIO_MAX)));
+        }
+        PastErrors { of_series }
+    }
+
+    /// Returns the logarithm of what was missed of a series at all origins but one; zero, the usual, where nothing was.
+    pub fn of(&self, series: usize, but: Option<usize>) -> f64 {
+        let all = self.of_series.get(&series).map(Vec::as_slice).unwrap_or_default();
+        let others: Vec<f64> = all.iter().filter(|(origin, _)| Some(*origin) != but).map(|(_, ratio)| *ratio).collect();
+        if others.is_empty() { 0.0 } else { (mean(&others) + 0.05).ln() }
+    }
+}
 
 /// The intervals of a class of histories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,12 +93,18 @@ struct Ends {
 
 impl Intervals {
     /// Learns from what was said at the origins; `points` are the combinations, one a case.
-    pub fn learn(cases: &[Case<'_>], points: &[Vec<f64>], horizons: usize) -> Result<Intervals, LinearError<f64>> {
+    pub fn learn(
+        cases: &[Case<'_>],
+        points: &[Vec<f64>],
+        past: &PastErrors,
+        horizons: usize,
+    ) -> Result<Intervals, LinearError<f64>> {
+        let about = |case: &Case<'_>| past.of(case.series, Some(case.origin));
         let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
         let mut targets = Vec::new();
         for (case, points) in cases.iter().zip(points) {
+            let about = About::of_case(case, about(case));
             for horizon in 1..=horizons {
-                let about = About { history: case.history, answers: &case.answers, scale: case.scale };
                 rows.values.extend(about.features(points[horizon - 1], horizon));
                 rows.values.push(1.0);
                 let error = (case.actual[horizon - 1] - points[horizon - 1]).abs() / case.scale;
@@ -64,13 +114,13 @@ impl Intervals {
         let mut intervals = Intervals::size_of_changes();
         if targets.len() >= ERRORS_MIN {
             let (means, deviations) = standardise(&mut rows);
-            let coefficients = absolute::fit(&rows, &targets, FITTING)?;
+            let coefficients = absolute::fit_quantile(&rows, &targets, LINE_QUANTILE, FITTING)?;
             intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
         }
         let mut ratios = vec![Vec::new(); horizons];
         for (case, points) in cases.iter().zip(points) {
+            let about = About::of_case(case, about(case));
             for horizon in 1..=horizons {
-                let about = About { history: case.history, answers: &case.answers, scale: case.scale };
                 let size = intervals.size(&about, points[horizon - 1], horizon);
                 ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
             }
@@ -80,8 +130,11 @@ impl Intervals {
     }
 
     /// Puts intervals around the points of a history.
-    pub fn around(&self, history: &[f64], answers: &Answers, points: &[f64]) -> Vec<Step> {
-        let about = About { history, answers, scale: usable_scale(mean_absolute_change(history, 1), history) };
+    ///
+    /// `past` is what was missed of the series before, see [`PastErrors::of`].
+    pub fn around(&self, history: &[f64], answers: &Answers, past: f64, points: &[f64]) -> Vec<Step> {
+        let scale = usable_scale(mean_absolute_change(history, 1), history);
+        let about = About { history, answers, scale, past };
         points
             .iter()
             .enumerate()
@@ -127,9 +180,14 @@ struct About<'a> {
     history: &'a [f64],
     answers: &'a Answers,
     scale: f64,
+    past: f64,
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
+    fn of_case(case: &'a Case<'_>, past: f64) -> About<'a> {
+        About { history: case.history, answers: &case.answers, scale: case.scale, past }
+    }
+
     fn features(&self, point: f64, horizon: usize) -> [f64; FEATURE_COUNT] {
         let log = |value: f64| (value / self.scale + 0.05).ln();
         let recent = |count: usize| &self.history[self.history.len().saturating_sub(count)..];
@@ -145,6 +203,7 @@ impl About<'_> {
             log((point - last).abs()),
             log(last.abs()),
             (horizon as f64).ln(),
+            self.past,
         ]
     }
 }
@@ -153,6 +212,10 @@ fn ends(ratios: &[Vec<f64>], index: usize) -> Ends {
     let mut pool: Vec<f64> = ratios[index.saturating_sub(1)..(index + 2).min(ratios.len())].concat();
     if pool.len() < ERRORS_ENOUGH {
         pool.extend(STAND_INS.iter().flat_map(|size| [-size, *size]));
+    }
+    if pool.len() < ERRORS_OF_BOTH_SIDES {
+        let mirrored: Vec<f64> = pool.iter().map(|ratio| -ratio).collect();
+        pool.extend(mirrored);
     }
     pool.sort_by(f64::total_cmp);
     // One more place than there are errors: the next one may lie beyond all of them.

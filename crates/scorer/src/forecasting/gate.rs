@@ -1,8 +1,11 @@
 //! The gate: which experts have a say for a class of histories and a horizon, and how far they are followed.
 //!
-//! An expert passes when it beat naive at the rolling origins by more than noise. Those that passed are put together with
-//! equal weights, the best first, as long as each newcomer lowers the error. How far the mean is then followed away from
-//! naive, from not at all to all the way, is what can be defended: the share whose gain, less its own noise, is greatest.
+//! An expert passes when it beat naive at the rolling origins by more than noise. The best of those that passed and
+//! those that come near it, by its own noise, are put together with equal weights. How far their mean is then followed away
+//! from naive, from not at all to all the way, is what can be defended: the share whose gain, less its noise, is greatest.
+//! Noise is how much the gain differs between series, or between origins where that is more: series move together.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +17,10 @@ use super::origins::Case;
 const GROUP: usize = 4;
 
 /// Standard errors that a gain must exceed.
-const NOISE: f64 = 1.0;
+const NOISE: f64 = 1.5;
 
-/// A newcomer must lower the error by so much.
-const NEWCOMER_GAIN: f64 = 0.001;
+/// Experts come near the best when they gain such a part of what it gains.
+const NEAR: f64 = 0.9;
 
 /// Shares of the way from naive to the experts that are tried.
 const SHARES: [f64; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
@@ -81,31 +84,18 @@ fn judge(cases: &[Case<'_>], from: usize, until: usize) -> Panel {
         })
         .collect();
     passed.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let mut experts: Vec<Expert> = passed.first().map(|best| best.0).into_iter().collect();
-    while let Some((gain, newcomer)) = best_newcomer(&evidence, &experts, &passed) {
-        if gain < evidence.verdict(&experts, 1.0).gain + NEWCOMER_GAIN {
-            break;
-        }
-        experts.push(newcomer);
-    }
+    let least = passed.first().map_or(0.0, |(best, gain)| {
+        let noise = evidence.verdict(&[*best], 1.0).noise;
+        (gain * NEAR).min(gain - noise)
+    });
+    let experts: Vec<Expert> =
+        passed.into_iter().filter(|(_, gain)| *gain >= least).map(|(expert, _)| expert).collect();
     let (share, defended) = evidence.best_share(&experts);
     if experts.is_empty() || defended <= 0.0 {
         return Panel { from, until, experts: vec![Expert::Naive], share: 0.0, owa: 1.0 };
     }
     let owa = 1.0 - evidence.verdict(&experts, share).gain;
     Panel { from, until, experts, share, owa }
-}
-
-fn best_newcomer(evidence: &Evidence<'_>, experts: &[Expert], passed: &[(Expert, f64)]) -> Option<(f64, Expert)> {
-    let mut best: Option<(f64, Expert)> = None;
-    for (newcomer, _) in passed.iter().filter(|(expert, _)| !experts.contains(expert)) {
-        let tried: Vec<Expert> = experts.iter().copied().chain([*newcomer]).collect();
-        let gain = evidence.verdict(&tried, 1.0).gain;
-        if best.is_none_or(|(least, _)| gain > least) {
-            best = Some((gain, *newcomer));
-        }
-    }
-    best
 }
 
 /// What the origins say about a group of horizons.
@@ -115,7 +105,6 @@ struct Evidence<'a> {
     until: usize,
     /// Sums of naive's sMAPE and MASE over all cases.
     naive: (f64, f64),
-    series_count: usize,
 }
 
 /// How much a combination gained on naive, as a part of naive's error, and how uncertain that is.
@@ -126,8 +115,7 @@ struct Verdict {
 
 impl<'a> Evidence<'a> {
     fn gather(cases: &'a [Case<'a>], from: usize, until: usize) -> Evidence<'a> {
-        let series_count = cases.iter().map(|case| case.series + 1).max().unwrap_or(0);
-        let mut evidence = Evidence { cases, from, until, naive: (0.0, 0.0), series_count };
+        let mut evidence = Evidence { cases, from, until, naive: (0.0, 0.0) };
         for case in cases {
             let (smape, mase) = evidence.errors(case, &[], 0.0);
             evidence.naive.0 += smape;
@@ -149,22 +137,17 @@ impl<'a> Evidence<'a> {
     }
 
     fn verdict(&self, experts: &[Expert], share: f64) -> Verdict {
-        let mut gains = vec![0.0; self.series_count];
-        let mut has_part = vec![false; self.series_count];
+        let mut of_series = BTreeMap::new();
+        let mut of_origin = BTreeMap::new();
         let part = |value: f64, whole: f64| if whole > 0.0 { value / whole / 2.0 } else { 0.0 };
         for case in self.cases {
             let before = self.errors(case, &[], 0.0);
             let after = self.errors(case, experts, share);
-            gains[case.series] += part(before.0 - after.0, self.naive.0) + part(before.1 - after.1, self.naive.1);
-            has_part[case.series] = true;
+            let gain = part(before.0 - after.0, self.naive.0) + part(before.1 - after.1, self.naive.1);
+            *of_series.entry(case.series).or_insert(0.0) += gain;
+            *of_origin.entry(case.origin).or_insert(0.0) += gain;
         }
-        let gains: Vec<f64> = gains.into_iter().zip(has_part).filter_map(|(gain, has)| has.then_some(gain)).collect();
-        let gain: f64 = gains.iter().sum();
-        let count = gains.len() as f64;
-        let spread: f64 = gains.iter().map(|part| (part - gain / count).powi(2)).sum();
-        // One series says nothing of how much series differ.
-        let noise = if gains.len() < 2 { gain.abs() } else { (spread * count / (count - 1.0)).sqrt() };
-        Verdict { gain, noise }
+        Verdict { gain: of_series.values().sum(), noise: noise(&of_series).max(noise(&of_origin)) }
     }
 
     /// Returns the share whose gain less its noise is greatest, and that difference.
@@ -181,6 +164,17 @@ impl<'a> Evidence<'a> {
     }
 }
 
+/// Returns the standard error of a sum of parts.
+fn noise(parts: &BTreeMap<usize, f64>) -> f64 {
+    let (sum, count) = (parts.values().sum::<f64>(), parts.len() as f64);
+    // One part says nothing of how much they differ.
+    if parts.len() < 2 {
+        return sum.abs();
+    }
+    let spread: f64 = parts.values().map(|part| (part - sum / count).powi(2)).sum();
+    (spread * count / (count - 1.0)).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,7 +187,7 @@ mod tests {
                 let mut answers: Answers = vec![None; Expert::ALL.len()];
                 answers[Expert::Naive as usize] = Some(vec![10.0; 3]);
                 answers[Expert::Theta as usize] = Some(vec![said(series); 3]);
-                Case { series, origin: 0, history, actual, scale: 1.0, answers }
+                Case { series, origin: series % 4 / 2, history, actual, scale: 1.0, answers }
             })
             .collect()
     }

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use classes::Class;
 use cleaning::Cleaned;
-use conformal::Intervals;
+use conformal::{Intervals, PastErrors};
 use experts::Team;
 use features::Shape;
 use gate::Panel;
@@ -150,7 +150,8 @@ fn of_class(
     let last = |history: &[f64]| history.last().copied().unwrap_or(0.0);
     let points: Vec<Vec<f64>> =
         cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
-    let intervals = Intervals::learn(&cases, &points, horizons)?;
+    let past = PastErrors::gather(&cases, &points, horizons);
+    let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
 
     let team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season))?;
     let histories: Vec<&[f64]> = members.iter().map(|&member| all[member]).collect();
@@ -158,9 +159,10 @@ fn of_class(
     let steps = histories
         .par_iter()
         .zip(&answers)
-        .map(|(history, answers)| {
+        .zip(members)
+        .map(|((history, answers), &member)| {
             let points = gate::combine(&panels, answers, last(history));
-            let mut steps = intervals.around(history, answers, &points);
+            let mut steps = intervals.around(history, answers, past.of(member, None), &points);
             if history.iter().all(|value| *value >= 0.0) {
                 steps.iter_mut().for_each(Step::keep_from_falling_below_zero);
             }

@@ -29,8 +29,14 @@ pub struct Case<'a> {
     pub answers: Answers,
 }
 
+/// Examples that the experts are taught with; more of them forecast no better.
+const EXAMPLES_MAX: usize = 20_000;
+
+/// The same at past origins, of which there are many.
+const EXAMPLES_AT_ORIGINS_MAX: usize = 10_000;
+
 /// Cases that are enough to judge by; members beyond are thinned out evenly.
-const CASES_ENOUGH: usize = 400;
+const CASES_ENOUGH: usize = 150;
 
 /// Cases of one origin at most.
 const CASES_OF_ORIGIN_MAX: usize = 1_500;
@@ -59,7 +65,7 @@ pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Tak
         history_min,
         history_max: if class.is_longest() { usize::MAX } else { class.until - 1 },
         end_gap,
-        examples_max: 20_000,
+        examples_max: if end_gap == 0 { EXAMPLES_MAX } else { EXAMPLES_AT_ORIGINS_MAX },
     }
 }
 
