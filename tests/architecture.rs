@@ -78,6 +78,12 @@ fn only_one_file_names_the_queue_library() {
 }
 
 #[test]
+fn only_one_file_names_the_library_of_object_stores() {
+    let files = files_that_hold("use object_store::");
+    assert_eq!(files.into_iter().collect::<Vec<_>>(), ["crates/common/src/raw_payload/stores/store.rs"]);
+}
+
+#[test]
 fn only_the_collector_calls_out() {
     let callers = files_that_hold("reqwest::");
     let strangers: Vec<&String> = callers

@@ -137,9 +137,10 @@ async fn the_table_takes_what_the_rule_allows_and_nothing_else() {
          declare refused_by text;
          begin
              insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
-                 observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+                 observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id,
+                 crawl_run_id)
              select keywords.keyword_id, 'result_count', value, unit, status, reason, 'item_search', '2026-10-31T23:59:59Z', first, last,
-                    kind, now(), now(), raw_payload_id
+                    kind, now(), now(), raw_payload_id, crawl_run_id
              from core.keywords cross join raw.payloads;
              raise exception using errcode = 'ZZ001';
          exception

@@ -34,6 +34,25 @@ fn it_runs_twice_and_leaves_predictions_for_every_marketplace() {
     let weeks = "select distinct count(distinct period_start_date) from core.keyword_observations where metric in ('search_frequency_rank', 'result_count') group by keyword_id, metric";
     let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", weeks]).output().unwrap();
     assert_eq!(stdout(&answer), "30\n");
+
+    // Read again, every answer says the same; and it is all that the tables need.
+    let hashes = || stdout(&digitallz(&["--data-dir", data_dir, "db", "hash"]));
+    let reprocess = || {
+        let output = digitallz(&["--json", "--data-dir", data_dir, "reprocess", "--all"]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["changes"]["changed_payload_count"].clone()
+    };
+    let before = hashes();
+    assert!(before.lines().count() >= 6 && before.contains("core.keyword_observations"), "{before}");
+    assert_eq!((reprocess(), hashes()), (0.into(), before.clone()));
+    let emptied =
+        "truncate core.keyword_observations, core.listing_observations, core.serp_entries, core.seller_observations,
+                   core.keyword_categories, core.listings";
+    let answer = std::process::Command::new("psql").args([url.trim(), "-Atc", emptied]).output().unwrap();
+    assert!(answer.status.success(), "{}", stderr(&answer));
+    assert_ne!(hashes(), before);
+    assert_ne!(reprocess(), 0);
+    assert_eq!(hashes(), before);
     command(&["--data-dir", data_dir, "db", "stop"]).output().unwrap();
 }
 

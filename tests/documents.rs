@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use digitallz::cli::Role;
 use digitallz_common::marketplace::Marketplace;
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::raw_payload::{self, RawPayloadError};
 use digitallz_sandbox::SandboxConfig;
 use serde_json::Value;
@@ -87,8 +88,9 @@ async fn a_document_in_many_chunks_is_stored_verbatim_and_read_as_it_passes_by()
     assert_eq!(app.database.count(read).await, row_count as i64);
 
     let id = app.database.count("select raw_payload_id from raw.payloads where chunk_count > 2").await;
-    let refused = raw_payload::get(&mut app.db().acquire().await.unwrap(), id).await.unwrap_err();
-    assert!(matches!(refused, RawPayloadError::InChunks { .. }), "{refused}");
+    let refused =
+        raw_payload::get(&mut app.db().acquire().await.unwrap(), &BodyStores::default(), id).await.unwrap_err();
+    assert!(matches!(refused, RawPayloadError::TooLarge { .. }), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

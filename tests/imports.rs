@@ -222,10 +222,10 @@ async fn a_bomb_of_ten_gigabytes_goes_off_nowhere() {
     let database = database().await;
     let deflated = ten_gigabytes_deflated();
     let gzip = [b"\x1f\x8b\x08\0\0\0\0\0\0\x03", &deflated[..], &[0; 8]].concat();
-    for (name, bytes) in [
-        ("says-ten-bytes.zip", zip_of(&deflated, 10)),
-        ("says-all-that-fits.zip", zip_of(&deflated, u32::MAX - 1)),
-        ("bomb.csv.gz", gzip),
+    for (name, bytes, word) in [
+        ("says-ten-bytes.zip", zip_of(&deflated, 10), "larger than its declared uncompressed size"),
+        ("says-all-that-fits.zip", zip_of(&deflated, u32::MAX - 1), "more than 100 times its size"),
+        ("bomb.csv.gz", gzip, "more than 100 times its size"),
     ] {
         let path = file(name, bytes);
         let arguments = ["import", path.to_str().unwrap(), "--marketplace", "amazon"];
@@ -236,7 +236,7 @@ async fn a_bomb_of_ten_gigabytes_goes_off_nowhere() {
         let output = child.wait_with_output().unwrap();
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{name}: {said}");
-        assert!(said.contains("more than 100 times its size"), "{name}: {said}");
+        assert!(said.contains(word), "{name}: {said}");
         assert!(peak < 200_000_000, "{name}: {peak} bytes");
     }
     assert_eq!(database.count("select count(*) from raw.payloads").await, 0);

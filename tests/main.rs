@@ -16,6 +16,7 @@ mod harness;
 mod imports;
 mod keywords;
 mod killed;
+mod object_stores;
 mod operations;
 mod pipeline;
 mod plans;

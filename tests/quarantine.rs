@@ -37,12 +37,12 @@ async fn tables(database: &TestDatabase, crawl_run_id: &str) -> Vec<String> {
     let sql = format!(
         "select format('%s %s %s %s %s', keyword_text, metric, value, unit, status_reason)
          from core.keyword_observations join core.keywords using (keyword_id) join raw.payloads using (raw_payload_id)
-         where crawl_run_id = '{crawl_run_id}' and payloads.resource = 'item_search'
+         where payloads.crawl_run_id = '{crawl_run_id}' and payloads.resource = 'item_search'
          union all
          select format('%s %s %s', keyword_text, position, marketplace_listing_id)
          from core.serp_entries join core.listings using (listing_id) join core.keywords using (keyword_id)
               join raw.payloads using (raw_payload_id)
-         where crawl_run_id = '{crawl_run_id}'
+         where payloads.crawl_run_id = '{crawl_run_id}'
          order by 1"
     );
     database.texts(&sql).await

@@ -81,9 +81,9 @@ async fn what_a_reader_spoiled_is_named_then_repaired_and_stays_known_as_of_then
     db.execute(&format!("delete from core.serp_entries where position > 45 and raw_payload_id = {page}")).await;
     db.execute(&format!(
         "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
-             period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+             period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
          select keyword_id, 'favorite_median', 0, 'favourites', 'observed', resource, observed_at, period_start_date,
-             period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id
+             period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id
          from core.keyword_observations where metric = 'price_median' and raw_payload_id = {page}"
     ))
     .await;

@@ -55,9 +55,10 @@ async fn refusal(
 ) -> Option<String> {
     let sql = format!(
         "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
-             observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+             observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id,
+             crawl_run_id)
          values (1, 'result_count', {value}, 'listings', '{status}', {reason}, 'item_search', '2026-03-11T12:00:00Z', '{start}', '{end}',
-             '{kind}', now(), now(), 1)"
+             '{kind}', now(), now(), 1, '00000000-0000-0000-0000-000000000000')"
     );
     database.make_partitions("'2026-03-11'", "'2026-03-11'").await;
     let mut tx = database.db.begin().await.unwrap();

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use digitallz::cli::Role;
 use digitallz_common::jobs::{FetchPage, Job, PurgeExpired, ScoreKeywords, TrainModels};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::source_policy::{self, Rules};
 use digitallz_common::{queue, raw_payload, terms};
 use digitallz_processor::purge;
@@ -293,8 +294,8 @@ async fn store(database: &TestDatabase, marketplace: Marketplace, resource: Reso
              select raw_payload_id, marketplace, market, 'seller', fetched_at, 7, fetched_at from raw.payloads where raw_payload_id = $id",
             "insert into core.keyword_categories (raw_payload_id, relevancy_rank, keyword_id, category_id, observed_at, ingested_at)
              select raw_payload_id, 1, keyword_id, 'category', fetched_at, fetched_at from raw.payloads where raw_payload_id = $id",
-            "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
-             select keyword_id, 'result_count', 5, 'listings', 'observed', resource, fetched_at, fetched_at::date, fetched_at::date, 'instant', fetched_at, fetched_at, raw_payload_id from raw.payloads where raw_payload_id = $id",
+            "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
+             select keyword_id, 'result_count', 5, 'listings', 'observed', resource, fetched_at, fetched_at::date, fetched_at::date, 'instant', fetched_at, fetched_at, raw_payload_id, crawl_run_id from raw.payloads where raw_payload_id = $id",
         ] {
             database.execute(&statement.replace("$id", &raw_payload_id.to_string())).await;
         }
@@ -450,7 +451,7 @@ async fn listings_go_on_time_and_the_aggregates_of_keywords_stay() {
     assert!(sums.is_closed, "{sums:?}");
     let purged = app.database.count("select raw_payload_id from raw.payloads where marketplace = 'ebay' limit 1").await;
     let mut connection = app.db().acquire().await.unwrap();
-    assert!(raw_payload::get(&mut connection, purged).await.is_err());
+    assert!(raw_payload::get(&mut connection, &BodyStores::default(), purged).await.is_err());
 }
 
 #[tokio::test]
@@ -494,16 +495,17 @@ async fn write_history(app: &TestApp) {
     app.database
         .execute(&format!(
             "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
-                 period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+                 period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id,
+                 crawl_run_id)
              select keyword_id, metric, 1000 + 40 * week + 7 * (week * keyword_id % 5), 'unit', 'observed', resource, at, day,
-                    case kind when 'week' then day + 6 else day end, kind, at, at, raw_payload_id
+                    case kind when 'week' then day + 6 else day end, kind, at, at, raw_payload_id, crawl_run_id
              from core.keywords
              join (values ('amazon', 'search_frequency_rank', 'search_terms_report', 'week'),
                           ('ebay', 'auction_bids', 'item_search', 'instant')) demand (marketplace, metric, resource, kind) using (marketplace)
              cross join generate_series(1, 30) week
              cross join lateral (select date_trunc('week', '{NOW}'::timestamptz at time zone 'utc')::date - 1 - 7 * week as day) days
              cross join lateral (select (day + time '06:00') at time zone 'utc' as at) moments
-             cross join lateral (select min(raw_payload_id) as raw_payload_id from raw.payloads where payloads.marketplace = keywords.marketplace) payloads"
+             cross join lateral (select raw_payload_id, crawl_run_id from raw.payloads where payloads.marketplace = keywords.marketplace order by raw_payload_id limit 1) payloads"
         ))
         .await;
 }

@@ -1,5 +1,7 @@
 //! A fresh database for each test, a sandbox on free ports, and roles that run when a test says so.
 
+pub mod s3;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;

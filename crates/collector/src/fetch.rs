@@ -42,13 +42,19 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: FetchPage) -> Result<(),
         Step::Ask(_) => return Err(Failure::Retry { cause: format!("{site} sent the question on and on") }),
     };
 
-    let mut tx = ctx.db.begin().await?;
-    if is_kept {
-        let payload = exchange.into_payload(request_key, attempt, ctx.clock.now());
-        if let Some(raw_payload_id) = raw_payload::insert(&mut tx, &payload).await? {
-            let process = ProcessPayload { raw_payload_id, crawl_run_id: job.crawl_run_id };
-            queue::enqueue(&mut tx, &Job::ProcessPayload(process), attempt.priority).await?;
+    let payload = match is_kept {
+        true => {
+            let payload = exchange.into_payload(request_key, attempt, ctx.clock.now());
+            Some(ctx.body_stores.stow(&ctx.db, payload).await?)
         }
+        false => None,
+    };
+    let mut tx = ctx.db.begin().await?;
+    if let Some(payload) = payload
+        && let Some(raw_payload_id) = raw_payload::insert(&mut tx, &payload).await?
+    {
+        let process = ProcessPayload { raw_payload_id, crawl_run_id: job.crawl_run_id };
+        queue::enqueue(&mut tx, &Job::ProcessPayload(process), attempt.priority).await?;
     }
     for fetch in next {
         queue::enqueue(&mut tx, &Job::FetchPage(follow(&job, fetch)), attempt.priority).await?;
@@ -100,6 +106,7 @@ async fn keep_evidence(
     let request_key = format!("{request_key}:rejected:{}", attempt.try_number);
     let operation = exchange.request.operation;
     let payload = exchange.into_payload(request_key, attempt, now);
+    let payload = ctx.body_stores.stow(&ctx.db, payload).await?;
     let mut tx = ctx.db.begin().await?;
     if let Some(raw_payload_id) = raw_payload::insert(&mut tx, &payload).await? {
         raw_payload::quarantine(&mut tx, raw_payload_id, reason, READER_VERSION, now).await?;

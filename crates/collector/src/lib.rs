@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use digitallz_common::clock::Clock;
+use digitallz_common::raw_payload::stores::BodyStores;
 use sqlx::PgPool;
 
 pub use http::HttpError;
@@ -46,6 +47,8 @@ pub struct Context {
     pub db: PgPool,
     /// The clock of the world.
     pub clock: Clock,
+    /// The object stores, where bodies are to go into one.
+    pub body_stores: BodyStores,
     /// The marketplaces with their limits and tokens, one set for the whole process.
     pub marketplaces: Arc<Marketplaces>,
     /// What the marketplaces were made of.
@@ -62,8 +65,13 @@ impl Context {
     }
 
     /// Makes the context of a process.
-    pub fn new(db: PgPool, clock: Clock, config: &CollectorConfig) -> Result<Context, HttpError> {
+    pub fn new(
+        db: PgPool,
+        clock: Clock,
+        body_stores: BodyStores,
+        config: &CollectorConfig,
+    ) -> Result<Context, HttpError> {
         let marketplaces = Arc::new(Marketplaces::new(config)?);
-        Ok(Context { db, clock, marketplaces, config: Arc::new(config.clone()) })
+        Ok(Context { db, clock, body_stores, marketplaces, config: Arc::new(config.clone()) })
     }
 }

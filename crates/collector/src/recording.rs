@@ -15,7 +15,8 @@ use digitallz_common::jobs::{Job, ProcessPayload};
 use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Resource, Site};
 use digitallz_common::queue::{self, QueueError};
-use digitallz_common::raw_payload::{self, NewRawPayload};
+use digitallz_common::raw_payload::stores::{BodyStoreError, BodyStores};
+use digitallz_common::raw_payload::{self, Body, NewRawPayload};
 use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool};
 use tracing::info;
@@ -59,31 +60,57 @@ pub enum HarError {
         #[source]
         source: QueueError,
     },
+    /// The object store failed.
+    #[error("failed to store the bodies of {file}")]
+    BodyStore {
+        /// Its name.
+        file: String,
+        /// The cause.
+        #[source]
+        source: BodyStoreError,
+    },
 }
 
 /// Brings in a HAR file.
-pub async fn ingest_har(db: &PgPool, path: &Path, now: DateTime<Utc>) -> Result<HarReport, HarError> {
+pub async fn ingest_har(
+    db: &PgPool,
+    body_stores: &BodyStores,
+    path: &Path,
+    now: DateTime<Utc>,
+) -> Result<HarReport, HarError> {
     let file = path.display().to_string();
     let bytes = tokio::fs::read(path).await.map_err(|source| HarError::File { file: file.clone(), source })?;
-    ingest_har_bytes(db, &file, &bytes, now).await
+    ingest_har_bytes(db, body_stores, &file, &bytes, now).await
 }
 
 /// Brings in the bytes of a HAR file; its name is used in reports and errors only.
 pub async fn ingest_har_bytes(
     db: &PgPool,
+    body_stores: &BodyStores,
     file: &str,
     bytes: &[u8],
     now: DateTime<Utc>,
 ) -> Result<HarReport, HarError> {
     let har = Har::parse(bytes).map_err(|source| HarError::Malformed { file: file.to_owned(), source })?;
 
+    let mut entries = Vec::with_capacity(har.entries.len());
+    for (entry_index, text) in har.entries.iter().enumerate() {
+        entries.push(match read_entry(entry_index, text.get()) {
+            Ok(recorded) => stow(db, body_stores, recorded)
+                .await
+                .map(Ok)
+                .map_err(|source| HarError::BodyStore { file: file.to_owned(), source })?,
+            Err(report) => Err(report),
+        });
+    }
+
     let database = |source: QueueError| HarError::Database { file: file.to_owned(), source };
     let mut tx = db.begin().await.map_err(|error| database(error.into()))?;
     let mut storing =
         Storing { file_sha256: Sha256::digest(bytes).into(), now, runs: HashMap::new(), searches: Searches::default() };
     let mut reports = Vec::new();
-    for (entry_index, text) in har.entries.iter().enumerate() {
-        let report = match read_entry(entry_index, text.get()) {
+    for entry in entries {
+        let report = match entry {
             Ok(recorded) => storing.store(&mut tx, recorded).await.map_err(database)?,
             Err(report) => report,
         };
@@ -108,9 +135,24 @@ pub async fn ingest_har_bytes(
 struct Recorded {
     entry: Entry,
     body: Vec<u8>,
+    /// The same where it is stored; nothing where it goes with its payload into Postgres.
+    stowed: Option<Body>,
     recorded_at: DateTime<Utc>,
     recognised: Recognised,
     report: HarEntryReport,
+}
+
+/// Writes the body of an entry that is new into the object store, before the transaction that may store it.
+async fn stow(db: &PgPool, body_stores: &BodyStores, recorded: Recorded) -> Result<Recorded, BodyStoreError> {
+    if body_stores.current().is_none() {
+        return Ok(recorded);
+    }
+    let request_key = request_key(&recorded.entry, &recorded.body);
+    if stored_before(&mut *db.acquire().await?, &request_key).await?.is_some() {
+        return Ok(recorded);
+    }
+    let stowed = body_stores.stow_body(db, recorded.body.clone().into(), recorded.recorded_at).await?;
+    Ok(Recorded { stowed: Some(stowed), ..recorded })
 }
 
 /// Reads one entry and decides whether it is worth storing.
@@ -125,7 +167,9 @@ fn read_entry(entry_index: usize, text: &str) -> Result<Recorded, HarEntryReport
         raw_payload_id: None,
     };
     match judge_entry(text, &mut report) {
-        Ok((entry, body, recorded_at, recognised)) => Ok(Recorded { entry, body, recorded_at, recognised, report }),
+        Ok((entry, body, recorded_at, recognised)) => {
+            Ok(Recorded { entry, body, stowed: None, recorded_at, recognised, report })
+        }
         Err((outcome, reason)) => Err(HarEntryReport { outcome, reason, ..report }),
     }
 }
@@ -180,7 +224,7 @@ struct Searches {
 
 impl Storing {
     async fn store(&mut self, connection: &mut PgConnection, recorded: Recorded) -> Result<HarEntryReport, QueueError> {
-        let Recorded { entry, body, recorded_at, recognised, mut report } = recorded;
+        let Recorded { entry, body, stowed, recorded_at, recognised, mut report } = recorded;
         let keyword_id = match &recognised.keyword_text {
             None => self.searches.keyword_of_batch(&recognised),
             Some(text) => match Keyword::parse(text) {
@@ -221,7 +265,7 @@ impl Storing {
             status_code: entry.response.status,
             response_headers: entry.open_headers(),
             content_type: entry.media_type(),
-            body: body.into(),
+            body: stowed.unwrap_or(Body::Held(body)),
             fetched_at: recorded_at,
             ingested_at: self.now,
         };

@@ -17,6 +17,7 @@ use digitallz_common::jobs::{Job, PlanCrawl, Queue};
 use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Site};
 use digitallz_common::queue::{self, QueueConfig};
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::secret::Secret;
 use digitallz_common::source_policy;
 use digitallz_sandbox::{Fault, FaultRule, Sandbox, SandboxConfig};
@@ -100,7 +101,7 @@ impl World {
 
     /// Runs the collectors until nothing of theirs is left to do.
     async fn work(&self, config: &CollectorConfig) {
-        let context = Context::new(self.db.clone(), self.clock.clone(), config).unwrap();
+        let context = Context::new(self.db.clone(), self.clock.clone(), BodyStores::default(), config).unwrap();
         let shutdown = CancellationToken::new();
         let queue_config = QueueConfig {
             poll_interval: Duration::from_millis(50),
@@ -284,9 +285,9 @@ async fn a_recording_brought_in_twice_is_stored_once() {
         {"request": {}},
     ]}});
     let bytes = serde_json::to_vec(&har).unwrap();
-    let first = ingest_har_bytes(&world.db, "a.har", &bytes, world.clock.now()).await.unwrap();
+    let first = ingest_har_bytes(&world.db, &BodyStores::default(), "a.har", &bytes, world.clock.now()).await.unwrap();
     assert_eq!((first.stored_count, first.already_known_count, first.skipped_count), (3, 0, 1));
-    let second = ingest_har_bytes(&world.db, "a.har", &bytes, world.clock.now()).await.unwrap();
+    let second = ingest_har_bytes(&world.db, &BodyStores::default(), "a.har", &bytes, world.clock.now()).await.unwrap();
     assert_eq!((second.stored_count, second.already_known_count, second.skipped_count), (0, 3, 1));
     assert_eq!(second.entries[0].outcome, HarOutcome::AlreadyKnown);
     assert_eq!(

@@ -34,6 +34,7 @@ create table core.keyword_observations (
     ingested_at            timestamptz      not null,
     superseded_at          timestamptz,
     raw_payload_id         bigint           not null references raw.payloads,
+    crawl_run_id           uuid             not null,
     constraint a_value_exists_only_when_seen check ((value is not null) = (value_status in ('observed', 'estimated', 'imputed'))),
     constraint an_absence_has_a_reason check (value is not null or status_reason is not null),
     constraint a_value_is_a_number check (value is null or value between '-1e300' and '1e300'),
@@ -61,6 +62,7 @@ comment on column core.keyword_observations.fetched_at is 'When the answer arriv
 comment on column core.keyword_observations.ingested_at is 'When it became known to this system.';
 comment on column core.keyword_observations.superseded_at is 'When a better reading of the same payload took its place; null while it stands.';
 comment on column core.keyword_observations.raw_payload_id is 'The payload it was read from.';
+comment on column core.keyword_observations.crawl_run_id is 'The crawl run of that payload, repeated so that a series is shown without looking at every payload.';
 
 create table core.listing_observations (
     raw_payload_id        bigint           not null references raw.payloads,
@@ -196,7 +198,15 @@ create unique index keyword_observations_once on core.keyword_observations
     (raw_payload_id, keyword_id, metric, period_start_date, observed_at) where superseded_at is null;
 create index keyword_observations_by_resource on core.keyword_observations (keyword_id, resource, observed_at desc)
     where value is not null;
-create index keyword_observations_series on core.keyword_observations (keyword_id, metric, period_start_date);
+-- Two years of a keyword lie in scores of places of the tables, but side by side in these indexes, which hold all that is asked for.
+create index keyword_observations_series on core.keyword_observations (keyword_id, metric, observed_at)
+    include (period_start_date, value, value_status, ingested_at, superseded_at, crawl_run_id);
+create index keyword_observations_of_keyword_data on core.keyword_observations (keyword_id, metric, observed_at)
+    include (keyword_observation_id, value, unit, value_status, status_reason, resource, period_start_date, period_end_date,
+             period_kind, ingested_at, superseded_at, raw_payload_id, crawl_run_id)
+    where metric in ('search_frequency_rank', 'listing_views_per_week', 'auction_bids',
+        'search_query_volume', 'monthly_searches', 'monthly_searches_average',
+        'cpc_suggested', 'top_of_page_bid_low', 'top_of_page_bid_high');
 create unique index listing_observations_once on core.listing_observations (raw_payload_id, listing_id, observed_at)
     where superseded_at is null;
 create index listing_observations_series on core.listing_observations (listing_id, observed_at);
@@ -258,10 +268,13 @@ from (
 ) months;
 
 insert into core.keyword_observations (keyword_observation_id, keyword_id, metric, value, unit, value_status, status_reason,
-    resource, observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
-select keyword_observation_id, keyword_id, metric, value, unit, value_status, status_reason, resource, observed_at,
-       period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id
-from before_partitions.keyword_observations;
+    resource, observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
+select observations.keyword_observation_id, observations.keyword_id, observations.metric, observations.value, observations.unit,
+       observations.value_status, observations.status_reason, observations.resource, observations.observed_at,
+       observations.period_start_date, observations.period_end_date, observations.period_kind, observations.fetched_at,
+       observations.ingested_at, observations.raw_payload_id, payloads.crawl_run_id
+from before_partitions.keyword_observations observations
+join raw.payloads using (raw_payload_id);
 select setval('core.keyword_observation_ids', coalesce(max(keyword_observation_id), 0) + 1, false)
 from core.keyword_observations;
 insert into core.listing_observations (raw_payload_id, listing_id, observed_at, price_amount, price_currency, view_count,

@@ -72,12 +72,13 @@ select observations.keyword_observation_id, observations.keyword_id, keywords.ke
        observations.status_reason, observations.resource as source, observations.observed_at,
        observations.period_start_date, observations.period_end_date, observations.period_kind,
        observations.fetched_at, observations.ingested_at, observations.raw_payload_id,
-       encode(payloads.content_sha256, 'hex') as payload_sha256, payloads.crawl_run_id
+       encode(payloads.content_sha256, 'hex') as payload_sha256, observations.crawl_run_id
 from core.keyword_observations observations
 join core.keywords using (keyword_id)
-join raw.payloads payloads using (raw_payload_id)
 join core.publications shown
-    on shown.crawl_run_id = payloads.crawl_run_id and shown.state = 'published' and shown.decided_at <= core.as_of()
+    on shown.crawl_run_id = observations.crawl_run_id and shown.state = 'published' and shown.decided_at <= core.as_of()
+-- Every observation has a payload; who does not ask for its hash does not wait for it.
+left join raw.payloads payloads using (raw_payload_id)
 where observations.ingested_at <= core.as_of()
   and (observations.superseded_at is null or observations.superseded_at > core.as_of());
 

@@ -15,7 +15,7 @@ begin
 
     with touched as (
         -- A sample that comes late changes the differences of those after it.
-        select distinct later.raw_payload_id, later.keyword_id, later.resource, later.fetched_at
+        select distinct later.raw_payload_id, later.keyword_id, later.resource, later.fetched_at, later.crawl_run_id
         from raw.payloads given
         join raw.payloads later
             on later.keyword_id = given.keyword_id and later.resource = given.resource
@@ -52,7 +52,7 @@ begin
             partition by keyword_id, resource, listing_id order by observed_at
             range between interval '35 days' preceding and interval '20 hours' preceding)
     ), gains as (
-        select pairs.keyword_id, resource, fetched_at, pairs.raw_payload_id, observed_at, metric, unit,
+        select pairs.keyword_id, resource, fetched_at, pairs.raw_payload_id, crawl_run_id, observed_at, metric, unit,
                -- Exact until the end, so that it does not depend on the order of the listings.
                avg(gained / weeks)::double precision as value
         from pairs
@@ -63,11 +63,11 @@ begin
             ('listing_sales_per_week', 'sales per listing and week', sales)) metrics (metric, unit, gained)
         -- A favourite can be taken back; a view or a sale that is, was counted anew.
         where gained is not null and (gained >= 0 or metric = 'listing_favorites_per_week')
-        group by pairs.keyword_id, resource, fetched_at, pairs.raw_payload_id, observed_at, metric, unit
+        group by pairs.keyword_id, resource, fetched_at, pairs.raw_payload_id, crawl_run_id, observed_at, metric, unit
     )
     select (select array_agg(raw_payload_id order by raw_payload_id) from touched),
            (select array_agg(row(null, keyword_id, metric, value, unit, 'observed', null, resource, observed_at, day, day, 'instant',
-                                 fetched_at, known_at, null, raw_payload_id)::core.keyword_observations)
+                                 fetched_at, known_at, null, raw_payload_id, crawl_run_id)::core.keyword_observations)
             from gains
             cross join lateral (select (observed_at at time zone 'utc')::date as day) days)
     into touched_ids, wanted;
@@ -95,9 +95,9 @@ begin
     get diagnostics gone_count = row_count;
 
     insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
-        period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+        period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
     select keyword_id, metric, value, unit, value_status, resource, observed_at, period_start_date, period_end_date,
-           period_kind, fetched_at, ingested_at, raw_payload_id
+           period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id
     from unnest(wanted)
     -- What is stored already, and what stays of purged listings, is not said anew.
     on conflict (raw_payload_id, keyword_id, metric, period_start_date, observed_at) where superseded_at is null do nothing;

@@ -1,5 +1,4 @@
--- One look at the observations of a keyword answers for all columns: it goes into every month, and costs the same however many
--- metrics it asks for.
+-- One look at the observations of a keyword answers for all columns, and finds all it needs in the index made for it.
 create view analytics.keyword_data_v1 as
 select keywords.keyword_text as keyword,
        keywords.marketplace as platform,
@@ -34,9 +33,10 @@ select keywords.keyword_text as keyword,
        said.bid_observed_at as cpc_observed_at,
        case when said.volume is not null then said.volume_start_date else estimate.week_start_date end as search_volume_start_date,
        case when said.volume is not null then said.volume_end_date else estimate.week_start_date + 6 end as search_volume_end_date,
-       freshness.published_at,
-       coalesce(freshness.is_stale, true) as is_stale,
-       freshness.stale_reason,
+       shown.decided_at as published_at,
+       shown.crawl_run_id is null or held.crawl_run_id is not null as is_stale,
+       case when held.crawl_run_id is not null then held.reason
+            when shown.crawl_run_id is null then 'nothing was published yet' end as stale_reason,
        case when said.volume is null then estimate.lo_80 end as search_volume_lo_80,
        case when said.volume is null then estimate.hi_80 end as search_volume_hi_80,
        case when said.volume is null then estimate.median_percentage_error end as search_volume_error,
@@ -59,9 +59,8 @@ left join lateral (
                observations.period_start_date, observations.period_end_date, observations.period_kind,
                observations.ingested_at, observations.raw_payload_id
         from core.keyword_observations observations
-        join raw.payloads payloads using (raw_payload_id)
         join core.publications shown
-            on shown.crawl_run_id = payloads.crawl_run_id and shown.state = 'published' and shown.decided_at <= core.as_of()
+            on shown.crawl_run_id = observations.crawl_run_id and shown.state = 'published' and shown.decided_at <= core.as_of()
         -- What was said of a keyword that turned out to be this one was said of this one.
         where observations.keyword_id = any (array(
                   select keywords.keyword_id
@@ -170,8 +169,26 @@ left join lateral (
       and said.last_week_value between calibrations.proxy_min and calibrations.proxy_max
       and said.last_week_value > 0
 ) estimate on true
-left join analytics.source_freshness_v1 freshness
-    on freshness.marketplace = keywords.marketplace and freshness.market = keywords.market
+-- As analytics.source_freshness_v1, which looks at every keyword to know the markets.
+left join lateral (
+    select publications.crawl_run_id, publications.decided_at, runs.scheduled_for
+    from core.publications
+    join ops.crawl_runs runs using (crawl_run_id)
+    where publications.marketplace = keywords.marketplace and publications.market = keywords.market
+      and publications.state = 'published' and publications.decided_at <= core.as_of()
+    order by runs.scheduled_for desc, publications.decided_at desc
+    limit 1
+) shown on true
+left join lateral (
+    select publications.crawl_run_id, publications.reason
+    from core.publications
+    join ops.crawl_runs runs using (crawl_run_id)
+    where publications.marketplace = keywords.marketplace and publications.market = keywords.market
+      and publications.state = 'held' and publications.decided_at <= core.as_of()
+      and (shown.scheduled_for is null or runs.scheduled_for > shown.scheduled_for)
+    order by runs.scheduled_for desc
+    limit 1
+) held on true
 where keywords.merged_into_keyword_id is null;
 
 comment on view analytics.keyword_data_v1 is 'One row per keyword and market: the latest of everything, with the status and source of each value.';

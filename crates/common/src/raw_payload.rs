@@ -1,8 +1,9 @@
-//! Raw payloads: the bodies of answers, verbatim. They lie in chunks; small ones in a single one.
+//! Raw payloads: the bodies of answers, verbatim. They lie in Postgres in chunks, small ones in a single one, or in an
+//! object store; each payload says where its body is.
 
 mod chunks;
-
-use std::io::Read;
+mod packing;
+pub mod stores;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,19 +13,21 @@ use uuid::Uuid;
 
 use crate::marketplace::{Marketplace, Resource, Site};
 use crate::partitions;
-use crate::spool::{Spool, SpoolWriter};
+use crate::spool::Spool;
+use chunks::Place;
+use packing::{Packed, PackedContent};
+use stores::{BodyStoreError, BodyStores};
 
-pub use chunks::Chunks;
+pub use chunks::Passing;
 
 /// Largest body that is unpacked into memory, in bytes.
 pub const MAX_BODY_BYTES: usize = 512 * 1024 * 1024;
 
-/// Largest body that lies in a single chunk and is loaded whole, in bytes as received.
+/// Largest body that lies in a single chunk or part and is loaded whole, in bytes as received.
 pub const MAX_HELD_BODY_BYTES: u64 = 4 * 1024 * 1024;
 
-const ZSTD_LEVEL: i32 = 3;
-
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What packing may add to a body that does not compress, generously.
+const PACKING_BYTES: u64 = 64 * 1024;
 
 /// An answer about to be stored. Secrets are already gone from request and headers.
 #[derive(Clone, Debug)]
@@ -70,6 +73,17 @@ pub enum Body {
     Held(Vec<u8>),
     /// In a file, because nobody knows how large it is.
     Spooled(Spool),
+    /// Written into an object store by [`BodyStores::stow`].
+    Stored(StoredBody),
+}
+
+/// A body that lies in an object store and has no payload yet.
+#[derive(Clone, Debug)]
+pub struct StoredBody {
+    location: String,
+    encoding: &'static str,
+    size_bytes: u64,
+    content_sha256: [u8; 32],
 }
 
 impl From<Vec<u8>> for Body {
@@ -99,7 +113,7 @@ pub struct RawPayload {
     pub request_url: String,
     /// HTTP status.
     pub status_code: u16,
-    /// The body as received; empty where it is large and passes by in chunks.
+    /// The body as received; empty where it is large and passes by in pieces.
     pub body: Vec<u8>,
     /// When it arrived.
     pub fetched_at: DateTime<Utc>,
@@ -133,25 +147,34 @@ pub enum RawPayloadError {
         /// When.
         purged_at: DateTime<Utc>,
     },
-    /// The body is too large to be held in memory; [`open`] reads it as it passes by.
-    #[error("the body of raw payload {raw_payload_id} lies in {chunk_count} chunks and is not held in memory")]
-    InChunks {
+    /// The body is too large to be held in memory; [`open`] lets it pass by.
+    #[error("the body of raw payload {raw_payload_id} is too large to be held in memory")]
+    TooLarge {
         /// The payload.
         raw_payload_id: i64,
-        /// Number of its chunks.
-        chunk_count: i32,
+    },
+    /// The object store that holds the body failed, or is not set.
+    #[error("failed to load the body of raw payload {raw_payload_id}")]
+    Store {
+        /// The payload.
+        raw_payload_id: i64,
+        /// The cause.
+        #[source]
+        source: BodyStoreError,
     },
 }
 
 /// Stores an answer and returns its identifier, or nothing when the request key already has one.
 ///
 /// A large body passes from its file into chunks; the caller's transaction holds the payload and all chunks, or nothing.
-/// The partitions of its month are made when they are not there.
+/// A body that [`BodyStores::stow`] wrote into an object store is taken over by the payload in the same transaction. The
+/// partitions of its month are made when they are not there.
 pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> Result<Option<i64>, sqlx::Error> {
-    let body = NewBody::of(&payload.body)?;
-    let held = match &body.place {
-        Place::Held(bytes) => Some(bytes.as_slice()),
-        Place::Spooled(_) => None,
+    let body = Packed::of(&payload.body)?;
+    let (held, location) = match &body.content {
+        PackedContent::Held(bytes) => (Some(bytes.as_slice()), None),
+        PackedContent::Spooled(_) => (None, None),
+        PackedContent::Stored(location) => (None, Some(location.as_str())),
     };
     partitions::make(connection, payload.fetched_at, payload.fetched_at).await?;
     let raw_payload_id = sqlx::query_scalar!(
@@ -159,8 +182,9 @@ pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> R
              -- The true number of chunks is known when the last one is written.
              insert into raw.payloads (request_key, marketplace, market, resource, keyword_id, crawl_run_id, job_id,
                  page_number, request_method, request_url, request_body, status_code, response_headers, content_type,
-                 body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at, chunk_count)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1)
+                 body_encoding, body_size_bytes, content_sha256, fetched_at, ingested_at, chunk_count, body_location)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                 case when $21::text is null then 1 end, $21)
              on conflict (request_key) do nothing
              returning raw_payload_id
          ), single as (
@@ -188,35 +212,47 @@ pub async fn insert(connection: &mut PgConnection, payload: &NewRawPayload) -> R
         payload.fetched_at,
         payload.ingested_at,
         held,
+        location,
     )
     .fetch_optional(&mut *connection)
     .await?;
-    if let (Some(raw_payload_id), Place::Spooled(spool)) = (raw_payload_id, &body.place) {
-        let chunk_count = chunks::insert(connection, raw_payload_id, payload.fetched_at, spool).await?;
-        set_chunk_count(connection, raw_payload_id, chunk_count).await?;
+    match (raw_payload_id, &body.content) {
+        (Some(raw_payload_id), PackedContent::Spooled(spool)) => {
+            let chunk_count = chunks::insert(connection, raw_payload_id, payload.fetched_at, spool).await?;
+            set_chunk_count(connection, raw_payload_id, chunk_count).await?;
+        }
+        (Some(_), PackedContent::Stored(location)) => stores::take_over(connection, location).await?,
+        _ => {}
     }
     Ok(raw_payload_id)
 }
 
 /// Loads an answer, unpacks it and checks it against its hash. A body too large to be held is refused.
-pub async fn get(connection: &mut PgConnection, raw_payload_id: i64) -> Result<RawPayload, RawPayloadError> {
-    match open(connection, raw_payload_id).await? {
+///
+/// To be called outside of transactions, because the body may lie in an object store.
+pub async fn get(
+    connection: &mut PgConnection,
+    stores: &BodyStores,
+    raw_payload_id: i64,
+) -> Result<RawPayload, RawPayloadError> {
+    match open(connection, stores, raw_payload_id).await? {
         (payload, None) => Ok(payload),
-        (_, Some(chunks)) => Err(RawPayloadError::InChunks { raw_payload_id, chunk_count: chunks.chunk_count }),
+        (_, Some(_)) => Err(RawPayloadError::TooLarge { raw_payload_id }),
     }
 }
 
-/// Loads an answer as [`get`] does; where its body is large, its chunks are returned to be read as they pass by.
+/// Loads an answer as [`get`] does; a large body is returned to be read as it passes by.
 pub async fn open(
     connection: &mut PgConnection,
+    stores: &BodyStores,
     raw_payload_id: i64,
-) -> Result<(RawPayload, Option<Chunks>), RawPayloadError> {
+) -> Result<(RawPayload, Option<Passing>), RawPayloadError> {
     let row = sqlx::query!(
         r#"select payloads.marketplace, payloads.market, payloads.resource, payloads.keyword_id,
                   case when named.unreadable_reason is null then named.keyword_text end as "keyword_text?",
                   payloads.crawl_run_id, payloads.page_number, payloads.request_url, payloads.status_code,
                   payloads.body_encoding, payloads.body_size_bytes, payloads.content_sha256, payloads.fetched_at,
-                  payloads.purged_at, payloads.chunk_count, chunks.bytes as "single?"
+                  payloads.purged_at, payloads.chunk_count, payloads.body_location, chunks.bytes as "single?"
            from raw.payloads payloads
            left join core.keywords keywords using (keyword_id)
            left join core.keywords named
@@ -229,7 +265,7 @@ pub async fn open(
         raw_payload_id,
         MAX_HELD_BODY_BYTES as i64,
     )
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await
     .map_err(|source| RawPayloadError::Database { raw_payload_id, source })?;
 
@@ -237,21 +273,29 @@ pub async fn open(
         return Err(RawPayloadError::Purged { raw_payload_id, purged_at });
     }
     let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
+    let is_held = row.body_size_bytes <= MAX_HELD_BODY_BYTES as i64;
+    let (single, place) = match (row.single, row.chunk_count, row.body_location) {
+        (Some(stored), _, _) => (Some(stored), None),
+        (None, Some(chunk_count), _) => (None, Some(Place::Chunks { fetched_at: row.fetched_at, chunk_count })),
+        (None, None, Some(location)) if is_held => {
+            (Some(load_object(connection, stores, raw_payload_id, &location).await?), None)
+        }
+        (None, None, Some(location)) => (None, Some(Place::Object { stores: stores.clone(), location })),
+        (None, None, None) => return Err(damaged("its body is not here".to_owned())),
+    };
     let is_zstd = row.body_encoding == "zstd";
-    let (body, chunks) = match (row.single, row.chunk_count) {
-        (Some(stored), _) => {
-            let body = unpack(stored, is_zstd, row.body_size_bytes).map_err(damaged)?;
+    let body = match single {
+        None => Vec::new(),
+        Some(stored) => {
+            let body = packing::unpack(stored, is_zstd, row.body_size_bytes).map_err(damaged)?;
             if Sha256::digest(&body)[..] != row.content_sha256 {
                 return Err(damaged("its content does not match its hash".to_owned()));
             }
-            (body, None)
+            body
         }
-        (None, Some(chunk_count)) => {
-            let (fetched_at, content_sha256) = (row.fetched_at, row.content_sha256);
-            (Vec::new(), Some(Chunks { raw_payload_id, fetched_at, chunk_count, is_zstd, content_sha256 }))
-        }
-        (None, None) => return Err(damaged("its body is not here".to_owned())),
     };
+    let content_sha256 = row.content_sha256;
+    let passing = place.map(|place| Passing { raw_payload_id, is_zstd, content_sha256, place });
     let marketplace: Marketplace = row.marketplace.parse().map_err(|error| damaged(format!("{error}")))?;
     let payload = RawPayload {
         raw_payload_id,
@@ -267,7 +311,7 @@ pub async fn open(
         body,
         fetched_at: row.fetched_at,
     };
-    Ok((payload, chunks))
+    Ok((payload, passing))
 }
 
 /// Records that nothing in a payload could be trusted.
@@ -292,54 +336,36 @@ pub async fn quarantine(
     Ok(())
 }
 
-/// A body as it will lie in the database.
-struct NewBody {
-    place: Place,
-    encoding: &'static str,
-    size_bytes: u64,
-    content_sha256: [u8; 32],
+/// Loads an object that is small enough to be held.
+async fn load_object(
+    connection: &mut PgConnection,
+    stores: &BodyStores,
+    raw_payload_id: i64,
+    location: &str,
+) -> Result<Vec<u8>, RawPayloadError> {
+    let bound = MAX_HELD_BODY_BYTES + PACKING_BYTES;
+    match stores.read(location, 0..bound).await {
+        Ok((bytes, size)) if size <= bound => Ok(bytes.into()),
+        Ok((_, size)) => {
+            let problem = format!("its object has {size} bytes, more than its body can have");
+            Err(RawPayloadError::Damaged { raw_payload_id, problem })
+        }
+        Err(error) => Err(object_failure(connection, raw_payload_id, error).await),
+    }
 }
 
-enum Place {
-    Held(Vec<u8>),
-    Spooled(Spool),
-}
-
-impl NewBody {
-    fn of(body: &Body) -> std::io::Result<NewBody> {
-        match body {
-            Body::Held(bytes) if bytes.len() as u64 > MAX_HELD_BODY_BYTES => {
-                let mut writer = SpoolWriter::create(None)?;
-                writer.write(bytes)?;
-                NewBody::spooled(writer.finish())
-            }
-            Body::Held(bytes) => Ok(NewBody::held(bytes)),
-            Body::Spooled(spool) if spool.size_bytes() > MAX_HELD_BODY_BYTES => NewBody::spooled(spool.clone()),
-            Body::Spooled(spool) => {
-                let mut bytes = Vec::new();
-                spool.reader().read_to_end(&mut bytes)?;
-                Ok(NewBody::held(&bytes))
-            }
-        }
+/// Tells why an object cannot be read. One that is missing was purged meanwhile, or is lost.
+async fn object_failure(connection: &mut PgConnection, raw_payload_id: i64, error: BodyStoreError) -> RawPayloadError {
+    if !matches!(error, BodyStoreError::Missing { .. }) {
+        return RawPayloadError::Store { raw_payload_id, source: error };
     }
-
-    fn held(bytes: &[u8]) -> NewBody {
-        let (encoded, encoding) = encode(bytes);
-        NewBody {
-            place: Place::Held(encoded),
-            encoding,
-            size_bytes: bytes.len() as u64,
-            content_sha256: Sha256::digest(bytes).into(),
-        }
-    }
-
-    fn spooled(spool: Spool) -> std::io::Result<NewBody> {
-        Ok(NewBody {
-            encoding: if spool.starts_with(&GZIP_MAGIC)? { "identity" } else { "zstd" },
-            size_bytes: spool.size_bytes(),
-            content_sha256: spool.content_sha256(),
-            place: Place::Spooled(spool),
-        })
+    let purged_at = sqlx::query_scalar!("select purged_at from raw.payloads where raw_payload_id = $1", raw_payload_id)
+        .fetch_one(connection)
+        .await;
+    match purged_at {
+        Ok(Some(purged_at)) => RawPayloadError::Purged { raw_payload_id, purged_at },
+        Ok(None) => RawPayloadError::Damaged { raw_payload_id, problem: error.to_string() },
+        Err(source) => RawPayloadError::Database { raw_payload_id, source },
     }
 }
 
@@ -352,26 +378,4 @@ async fn set_chunk_count(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-/// Compresses a body, unless it came compressed.
-fn encode(body: &[u8]) -> (Vec<u8>, &'static str) {
-    if body.starts_with(&GZIP_MAGIC) {
-        return (body.to_vec(), "identity");
-    }
-    match zstd::bulk::compress(body, ZSTD_LEVEL) {
-        Ok(compressed) => (compressed, "zstd"),
-        Err(_) => (body.to_vec(), "identity"),
-    }
-}
-
-fn unpack(stored: Vec<u8>, is_zstd: bool, size_bytes: i64) -> Result<Vec<u8>, String> {
-    if !is_zstd {
-        return Ok(stored);
-    }
-    let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
-    if size > MAX_BODY_BYTES {
-        return Err(format!("it claims {size} bytes"));
-    }
-    zstd::bulk::decompress(&stored, size).map_err(|error| error.to_string())
 }

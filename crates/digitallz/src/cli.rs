@@ -198,6 +198,8 @@ pub enum DbCommand {
     Stop,
     /// Print every table and view with its columns and what they mean.
     Dictionary,
+    /// Print a hash of what each table of readings says, equal wherever and however often the same answers were read.
+    Hash,
 }
 
 /// Keywords to follow.

@@ -42,6 +42,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
     let shutdown = Shutdown::default();
     let mut tasks = JoinSet::new();
     let config = environment.queue()?;
+    let body_stores = environment.body_stores()?;
     let mut service = Service { tasks: &mut tasks, db, config: &config, shutdown: &shutdown };
     for role in roles {
         match role {
@@ -52,7 +53,12 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
                 service.tasks.spawn(run_pruning(db.clone(), retention, shutdown.clone()));
             }
             Role::Collector => {
-                let context = digitallz_collector::Context::new(db.clone(), clock.clone(), &environment.collector()?)?;
+                let context = digitallz_collector::Context::new(
+                    db.clone(),
+                    clock.clone(),
+                    body_stores.clone(),
+                    &environment.collector()?,
+                )?;
                 let concurrency = environment.collect_concurrency()?;
                 for marketplace in Marketplace::ALL {
                     service.serve(Queue::Fetch(marketplace), concurrency, &context, collect);
@@ -60,7 +66,7 @@ pub fn start(db: &PgPool, clock: &Clock, environment: &Environment, roles: &[Rol
                 service.serve(Queue::Plan, 1, &context, collect);
             }
             Role::Processor => {
-                let context = digitallz_processor::Context::new(db.clone(), clock.clone());
+                let context = digitallz_processor::Context::new(db.clone(), clock.clone(), body_stores.clone());
                 service.serve(Queue::Process, environment.process_concurrency()?, &context, process);
                 let publishing = run_publishing(db.clone(), clock.clone(), environment.publish()?, shutdown.clone());
                 service.tasks.spawn(publishing);

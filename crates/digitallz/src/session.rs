@@ -2,6 +2,7 @@
 
 use digitallz_common::clock::Clock;
 use digitallz_common::database;
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::secret::Secret;
 use sqlx::PgPool;
 
@@ -24,6 +25,8 @@ pub struct Session {
     pub environment: Environment,
     /// The clock of the world.
     pub clock: Clock,
+    /// The object stores in which bodies lie.
+    pub body_stores: BodyStores,
     private_postgres: Option<PrivatePostgres>,
 }
 
@@ -41,6 +44,7 @@ impl Session {
     async fn with_connections(cli: &Cli, max_connections: u32) -> anyhow::Result<Session> {
         let environment = Environment::read(cli.env_file.as_deref())?;
         environment.check()?;
+        let body_stores = environment.body_stores()?;
         let (private_postgres, url): (Option<PrivatePostgres>, Secret) = match environment.database_url() {
             Some(url) => (None, url),
             None => {
@@ -55,7 +59,7 @@ impl Session {
             Ok::<PgPool, database::DatabaseError>(db)
         };
         match opened.await {
-            Ok(db) => Ok(Session { db, environment, clock: Clock::System, private_postgres }),
+            Ok(db) => Ok(Session { db, environment, clock: Clock::System, body_stores, private_postgres }),
             Err(error) => {
                 if let Some(private_postgres) = private_postgres {
                     private_postgres.leave()?;

@@ -14,6 +14,9 @@ use digitallz_collector::config::{
 };
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::queue::QueueConfig;
+use digitallz_common::raw_payload::stores::{
+    self, AddressError, BodyStoreConfig, BodyStoreError, BodyStores, StoreAddress,
+};
 use digitallz_common::secret::Secret;
 use digitallz_processor::publish::PublishConfig;
 
@@ -137,6 +140,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("DIGITALLZ_DOCUMENT_BYTES_MAX", "8589934592", "Largest report document that is accepted, in bytes as sent."),
     plain(
+        "DIGITALLZ_RAW_STORE",
+        "postgres",
+        "Where bodies of answers and files go: postgres, file:///directory, s3://bucket/prefix, az://container/prefix or gs://bucket/prefix.",
+    ),
+    plain(
+        "DIGITALLZ_RAW_STORE_EARLIER",
+        "",
+        "Object stores that were set before and still hold bodies, comma separated: these are read and deleted where they lie.",
+    ),
+    plain(
         "DIGITALLZ_CANARY_KEYWORD",
         "phone case",
         "Keyword that has results in every market: it tells a marketplace that shows nothing from a keyword without results.",
@@ -172,6 +185,8 @@ const OPTIONAL_SECRETS: [&str; 2] = ["DIGITALLZ_AMAZON_ADS_REFRESH_TOKEN", "DIGI
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     values: BTreeMap<&'static str, Value>,
+    /// What object stores read by their own names.
+    store_variables: BTreeMap<String, Secret>,
 }
 
 #[derive(Clone, Debug)]
@@ -226,6 +241,9 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
+    /// The object stores cannot be used as they are set.
+    #[error(transparent)]
+    BodyStore(BodyStoreError),
     /// A line of a file of settings is not `NAME=value`.
     #[error("{path}, line {line}: {problem}")]
     Line {
@@ -256,6 +274,10 @@ impl Environment {
                 environment.insert(setting, text.trim_end().to_owned(), Origin::SecretFile);
             }
         }
+        let variables =
+            std::env::vars_os().filter_map(|(name, text)| name.into_string().ok().zip(text.into_string().ok()));
+        let variables = variables.filter(|(name, _)| stores::is_store_variable(name));
+        environment.store_variables = variables.map(|(name, text)| (name, Secret::new(text))).collect();
         if let Some(path) = env_file {
             environment.read_file(path)?;
         }
@@ -267,14 +289,17 @@ impl Environment {
         for (name, text) in settings {
             if let Some(setting) = find(name) {
                 self.insert(setting, text, Origin::EnvFile);
+            } else if stores::is_store_variable(name) {
+                self.store_variables.insert(name.to_owned(), Secret::new(text));
             }
         }
         self
     }
 
-    /// Returns the settings that were given, secrets included, for handing on.
-    pub fn given(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
-        self.values.iter().map(|(name, value)| (*name, &value.text))
+    /// Returns the settings that were given, secrets and variables of object stores included, for handing on.
+    pub fn given(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        let variables = self.store_variables.iter().map(|(name, value)| (name.as_str(), value));
+        self.values.iter().map(|(name, value)| (*name, &value.text)).chain(variables)
     }
 
     /// Returns the Postgres that the user named, if one was.
@@ -370,6 +395,25 @@ impl Environment {
         })
     }
 
+    /// Returns the object stores, of which there is none where bodies lie in Postgres.
+    pub fn body_stores(&self) -> Result<BodyStores, SettingsError> {
+        let address = |name, text: &str| {
+            let malformed = |problem: AddressError| SettingsError::Malformed { name, problem: problem.to_string() };
+            text.parse::<StoreAddress>().map_err(malformed)
+        };
+        let name = "DIGITALLZ_RAW_STORE";
+        let current = match self.text(name).trim() {
+            "postgres" => None,
+            text => Some(address(name, text)?),
+        };
+        let name = "DIGITALLZ_RAW_STORE_EARLIER";
+        let earlier = self.text(name);
+        let earlier = earlier.split(',').map(str::trim).filter(|text| !text.is_empty());
+        let earlier = earlier.map(|text| address(name, text)).collect::<Result<Vec<_>, _>>()?;
+        let config = BodyStoreConfig { current, earlier, variables: self.store_variables.clone() };
+        BodyStores::new(&config).map_err(SettingsError::BodyStore)
+    }
+
     /// Returns how long the history of jobs that ended is kept.
     pub fn job_retention(&self) -> Result<Duration, SettingsError> {
         let name = "DIGITALLZ_JOB_RETENTION_DAYS";
@@ -418,6 +462,7 @@ impl Environment {
     /// Reads every setting, so that what is wrong is known before anything starts.
     pub fn check(&self) -> Result<(), SettingsError> {
         self.collector()?;
+        self.body_stores()?;
         self.queue()?;
         self.job_retention()?;
         self.collect_concurrency()?;
@@ -464,10 +509,14 @@ impl Environment {
             }
             let problem = |problem: String| SettingsError::Line { path: shown.clone(), line: index + 1, problem };
             let (name, value) = line.split_once('=').ok_or_else(|| problem("expected NAME=value".to_owned()))?;
+            let value = value.trim().trim_matches(|quote| quote == '"' || quote == '\'');
+            if stores::is_store_variable(name.trim()) {
+                self.store_variables.insert(name.trim().to_owned(), Secret::new(value));
+                continue;
+            }
             let setting = find(name.trim()).ok_or_else(|| {
                 problem(format!("unknown setting '{}'; `digitallz config check` lists all", name.trim()))
             })?;
-            let value = value.trim().trim_matches(|quote| quote == '"' || quote == '\'');
             self.insert(setting, value.to_owned(), Origin::EnvFile);
         }
         Ok(())
@@ -605,6 +654,35 @@ mod tests {
             ["DIGITALLZ_AMAZON_CLIENT_ID", "DIGITALLZ_AMAZON_CLIENT_SECRET", "DIGITALLZ_AMAZON_REFRESH_TOKEN"]
         );
         assert!(OPTIONAL_SECRETS.iter().all(|name| find(name).is_some_and(|setting| setting.is_secret)));
+    }
+
+    #[test]
+    fn object_stores_are_given_access_by_variables_of_their_own() {
+        let path = std::env::temp_dir().join(format!("digitallz-settings-{}.env", std::process::id()));
+        let read = |lines: &str| {
+            std::fs::write(&path, lines).unwrap();
+            let mut environment = Environment::default();
+            let read = environment.read_file(&path).map(|()| environment);
+            std::fs::remove_file(&path).unwrap();
+            read
+        };
+        let environment =
+            read("DIGITALLZ_RAW_STORE=s3://bucket/raw\nAWS_SECRET_ACCESS_KEY=hunter2hunter2\nAWS_ACCESS_KEY_ID='id'\n")
+                .unwrap();
+        assert_eq!(environment.body_stores().unwrap().current().unwrap().to_string(), "s3://bucket/raw");
+        assert!(!format!("{environment:?}").contains("hunter2"));
+        assert_eq!(environment.given().find(|(name, _)| *name == "AWS_ACCESS_KEY_ID").unwrap().1.expose(), "id");
+        let error = read("AWS_SECRET_KEY=hunter2\n").unwrap_err().to_string();
+        assert!(error.contains("unknown setting 'AWS_SECRET_KEY'"), "{error}");
+        assert!(Environment::default().body_stores().unwrap().current().is_none());
+        for (name, value) in [
+            ("DIGITALLZ_RAW_STORE", "s3://id:hunter2@bucket"),
+            ("DIGITALLZ_RAW_STORE", "disk"),
+            ("DIGITALLZ_RAW_STORE_EARLIER", "file:///bodies, az://container?sig=hunter2"),
+        ] {
+            let error = Environment::default().with([(name, value.to_owned())]).check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("{name} is malformed: ")) && !error.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

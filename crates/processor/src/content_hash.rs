@@ -4,10 +4,11 @@
 //! by natural keys: the request of their payload, the text of their keyword, the marketplace's name of their listing. A
 //! hash is comparable between databases of the same schema.
 
+use serde::Serialize;
 use sqlx::PgConnection;
 
 /// What one table says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TableHash {
     /// Table with its schema.
     pub table_name: String,

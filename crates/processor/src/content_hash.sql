@@ -34,7 +34,7 @@ with payload_keys as (
     select table_name,
            md5(concat_ws(E'\n', request_key, keyword_key, listing_key,
                          row_content - array['keyword_observation_id', 'quarantined_row_id', 'raw_payload_id', 'keyword_id',
-                                             'listing_id', 'ingested_at', 'read_at', 'quarantined_at', 'reader_version'])) as row_hash
+                                             'listing_id', 'crawl_run_id', 'ingested_at', 'read_at', 'quarantined_at', 'reader_version'])) as row_hash
     from contents
     left join payload_keys using (raw_payload_id)
     left join keyword_keys using (keyword_id)

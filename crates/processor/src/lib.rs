@@ -1,4 +1,4 @@
-//! Reads stored raw payloads into keyword observations, listings and SERP entries. It never touches the network.
+//! Reads stored raw payloads into keyword observations, listings and SERP entries. Of the network it knows Postgres and the object store.
 //!
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
@@ -9,6 +9,7 @@
 //! again what could not be read.
 
 use digitallz_common::clock::Clock;
+use digitallz_common::raw_payload::stores::BodyStores;
 use sqlx::PgPool;
 
 use crate::load::Loader;
@@ -43,13 +44,15 @@ pub struct Context {
     pub db: PgPool,
     /// The clock that tells when something became known.
     pub clock: Clock,
+    /// The object stores in which bodies lie.
+    pub body_stores: BodyStores,
     loader: Loader,
 }
 
 impl Context {
     /// Makes a context with a loader of its own.
-    pub fn new(db: PgPool, clock: Clock) -> Context {
+    pub fn new(db: PgPool, clock: Clock, body_stores: BodyStores) -> Context {
         let loader = Loader::start(db.clone(), clock.clone());
-        Context { db, clock, loader }
+        Context { db, clock, body_stores, loader }
     }
 }

@@ -4,6 +4,7 @@ use digitallz_common::failure::{self, Failure};
 use digitallz_common::jobs::ProcessPayload;
 use digitallz_common::marketplace::Subject;
 use digitallz_common::queue::Attempt;
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::raw_payload::{self, RawPayload, RawPayloadError};
 use digitallz_common::source_contract::{self, SourceContract};
 use sqlx::PgPool;
@@ -41,16 +42,16 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ProcessPayload) -> Resul
         return Ok(());
     }
     drop(connection);
-    let found = read(&ctx.db, job.raw_payload_id).await?;
+    let found = read(&ctx.db, &ctx.body_stores, job.raw_payload_id).await?;
     report(&found.payload, &found.outcome);
     let (payload, outcome, shape) = found.without_body();
     Ok(ctx.loader.load(Read { payload, outcome, shape, attempt: attempt.clone() }).await?)
 }
 
 /// Reads a stored payload under the contract of its source; what is wrong with what it says is no error here but an outcome.
-pub(crate) async fn read(db: &PgPool, raw_payload_id: i64) -> Result<Found, LoadFailure> {
+pub(crate) async fn read(db: &PgPool, body_stores: &BodyStores, raw_payload_id: i64) -> Result<Found, LoadFailure> {
     let mut connection = db.acquire().await?;
-    let (payload, chunks) = raw_payload::open(&mut connection, raw_payload_id).await?;
+    let (payload, passing) = raw_payload::open(&mut connection, body_stores, raw_payload_id).await?;
     let contract = source_contract::get(&mut connection, payload.site.marketplace, payload.resource).await?;
     let tracked = match payload.resource.subject() {
         Subject::Keyword => TrackedKeywords::default(),
@@ -60,13 +61,13 @@ pub(crate) async fn read(db: &PgPool, raw_payload_id: i64) -> Result<Found, Load
             store::tracked_keywords(&mut connection, &payload.site).await?.asked_in(request_body)
         }
     };
-    match chunks {
-        Some(chunks) => {
+    match passing {
+        Some(passing) => {
             let read = move |body: &mut dyn std::io::Read| {
                 let (outcome, shape) = marketplaces::read_passing(&payload, body, &tracked, &contract);
                 Found { payload, outcome, shape }
             };
-            Ok(chunks.read(&mut connection, read).await?)
+            Ok(passing.read(&mut connection, read).await?)
         }
         None => think(payload, tracked, contract).await,
     }
@@ -86,7 +87,7 @@ pub enum LoadFailure {
     Reader(#[from] tokio::task::JoinError),
 }
 
-/// A database may come back; bytes that are gone or damaged do not.
+/// A database or an object store may come back; bytes that are gone or damaged do not.
 impl From<LoadFailure> for Failure {
     fn from(failure: LoadFailure) -> Failure {
         match failure {
@@ -94,7 +95,7 @@ impl From<LoadFailure> for Failure {
                 error @ (RawPayloadError::Database { source: sqlx::Error::RowNotFound, .. }
                 | RawPayloadError::Damaged { .. }
                 | RawPayloadError::Purged { .. }
-                | RawPayloadError::InChunks { .. }),
+                | RawPayloadError::TooLarge { .. }),
             ) => Failure::give_up(error),
             LoadFailure::Payload(error) => Failure::retry(error),
             LoadFailure::Database(_) | LoadFailure::Reader(_) => Failure::retry(failure),

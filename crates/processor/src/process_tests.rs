@@ -9,6 +9,7 @@ use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Resource, Site};
 use digitallz_common::queue::{self, QueueConfig};
 use digitallz_common::raw_payload::NewRawPayload;
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::secret::Secret;
 use digitallz_common::{database, raw_payload};
 use serde_json::{Value, json};
@@ -100,7 +101,7 @@ impl World {
     /// Works until no job is open.
     pub(super) async fn work(&self, concurrency: usize) {
         let shutdown = CancellationToken::new();
-        let ctx = Context::new(self.db.clone(), Clock::manual(self.now + TimeDelta::days(1)));
+        let ctx = Context::new(self.db.clone(), Clock::manual(self.now + TimeDelta::days(1)), BodyStores::default());
         let handler = move |job, attempt| {
             let ctx = ctx.clone();
             async move {

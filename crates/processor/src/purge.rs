@@ -13,7 +13,8 @@
 //!
 //! Age is measured from when the answer arrived to the moment of the purge, by the clock of the world. An answer that is
 //! not read yet is kept until it is, but never for longer than twice its time: then it is quarantined with that reason.
-//! Every batch is a short transaction of its own that leaves the same when it is run twice.
+//! Every batch is a short transaction of its own that leaves the same when it is run twice. A body in an object store is
+//! condemned in the transaction that purges its payload, and deleted from the store after it.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use digitallz_common::failure::Failure;
@@ -21,6 +22,7 @@ use digitallz_common::jobs::PurgeExpired;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::partitions;
 use digitallz_common::queue::Attempt;
+use digitallz_common::raw_payload::stores;
 use digitallz_common::source_policy::{self, Rules};
 use serde::Serialize;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -100,6 +102,7 @@ impl PurgeCounts {
 /// Purges what is due at `job.as_of`.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: PurgeExpired) -> Result<(), Failure> {
     let purged = purge(&ctx.db, job.as_of, ctx.clock.now()).await?;
+    sweep(ctx).await?;
     attempt.complete(&mut *ctx.db.acquire().await?).await?;
     let sum = |of: fn(&PurgeCounts) -> i64| purged.iter().map(of).sum::<i64>();
     info!(
@@ -114,6 +117,18 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: PurgeExpired) -> Result<
         sum(PurgeCounts::total),
     );
     Ok(())
+}
+
+/// Deletes from object stores what the purge gave up, and what no payload ever named.
+async fn sweep(ctx: &Context) -> Result<(), Failure> {
+    let swept = ctx.body_stores.sweep(&ctx.db).await?;
+    if swept.deleted_count > 0 {
+        info!(object_count = swept.deleted_count, "deleted {} bodies from object stores", swept.deleted_count);
+    }
+    match swept.problems.into_iter().next() {
+        None => Ok(()),
+        Some(problem) => Err(problem.into()),
+    }
 }
 
 /// Purges what is due at `as_of` and tells what that was; `now` is written as the time of the purge.
@@ -270,8 +285,9 @@ async fn purge_bodies(
     .execute(&mut *tx)
     .await?
     .rows_affected();
+    stores::condemn(&mut tx, &raw_payload_ids).await?;
     let bodies = sqlx::query!(
-        "update raw.payloads set chunk_count = null, purged_at = $2
+        "update raw.payloads set chunk_count = null, body_location = null, purged_at = $2
          where raw_payload_id = any($1) and purged_at is null",
         &raw_payload_ids,
         now,

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use digitallz_common::failure::Failure;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::raw_payload::RawPayload;
+use digitallz_common::raw_payload::stores::BodyStores;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -109,11 +110,12 @@ pub async fn select(
 /// nothing could be trusted any more keeps what was read of it. A dry run does the same and takes it back.
 pub async fn replay(
     db: &PgPool,
+    body_stores: &BodyStores,
     raw_payload_id: i64,
     is_dry_run: bool,
     now: DateTime<Utc>,
 ) -> Result<Replayed, Failure> {
-    let found = match process::read(db, raw_payload_id).await {
+    let found = match process::read(db, body_stores, raw_payload_id).await {
         Ok(found) => found,
         Err(failure) => match Failure::from(failure) {
             Failure::GiveUp { cause } => return Ok(Replayed::LeftAlone { reason: cause }),

@@ -115,7 +115,7 @@ pub async fn run(
             && row_count < BATCH_ROWS
             && let Some(raw_payload_id) = rest.next()
         {
-            let found = process::read(&ctx.db, *raw_payload_id)
+            let found = process::read(&ctx.db, &ctx.body_stores, *raw_payload_id)
                 .await
                 .map_err(|source| ReprocessError::Payload { raw_payload_id: *raw_payload_id, source })?;
             let (payload, outcome, _) = found.without_body();

@@ -205,7 +205,10 @@ pub(crate) fn currency(code: &str, json_pointer: &str) -> Result<String, Problem
 
 /// Reads the date at the start of a text, whatever time follows.
 pub(crate) fn date(text: &str, json_pointer: &str) -> Result<NaiveDate, Problem> {
+    // The parser would take spaces and signs for digits.
+    let is_digits_and_dashes = |date: &&str| date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     text.get(..10)
+        .filter(is_digits_and_dashes)
         .filter(|date| date.as_bytes()[0].is_ascii_digit())
         .and_then(|date| NaiveDate::parse_from_str(date, "%Y-%m-%d").ok())
         .ok_or_else(|| Problem::at(json_pointer, "not a date"))

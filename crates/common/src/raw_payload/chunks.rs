@@ -1,33 +1,47 @@
-//! Bodies too large for one row: written and read in chunks, of which a few are in memory at a time.
+//! Bodies too large to be held: written to the database in chunks, and read piece by piece from wherever they lie.
 
 use std::io::{self, Read};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
 
-use super::{GZIP_MAGIC, RawPayloadError, ZSTD_LEVEL};
+use super::packing::{next_piece, packing, unpacking};
+use super::stores::BodyStores;
+use super::{RawPayloadError, object_failure};
 use crate::spool::Spool;
 
 /// Size of a chunk; only the last one is smaller.
 pub(super) const CHUNK_BYTES: usize = 1024 * 1024;
 
-/// Chunks that wait between the database and whoever makes or reads them.
-const CHUNKS_AHEAD: usize = 2;
+/// Size of what is read of an object at a time.
+const STRETCH_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The body of a stored answer that lies in chunks.
+/// Pieces that wait between where the body lies and whoever makes or reads them.
+const PIECES_AHEAD: usize = 2;
+
+/// The body of a stored answer that is too large to be held, to be read as it passes by.
 #[derive(Debug)]
-pub struct Chunks {
+pub struct Passing {
     pub(super) raw_payload_id: i64,
-    pub(super) fetched_at: DateTime<Utc>,
-    pub(super) chunk_count: i32,
     pub(super) is_zstd: bool,
     pub(super) content_sha256: Vec<u8>,
+    pub(super) place: Place,
 }
 
-impl Chunks {
-    /// Lets `read` read the body as it was received, on a thread of its own, while the chunks are fetched one by one.
+/// Where the body lies.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In chunks in the database.
+    Chunks { fetched_at: DateTime<Utc>, chunk_count: i32 },
+    /// In an object store.
+    Object { stores: BodyStores, location: String },
+}
+
+impl Passing {
+    /// Lets `read` read the body as it was received, on a thread of its own, while its pieces are fetched one by one.
     ///
     /// What `read` made of the body is returned only when the whole body, to its end, matches its hash.
     pub async fn read<Outcome: Send + 'static>(
@@ -35,24 +49,31 @@ impl Chunks {
         connection: &mut PgConnection,
         read: impl FnOnce(&mut dyn Read) -> Outcome + Send + 'static,
     ) -> Result<Outcome, RawPayloadError> {
-        let Chunks { raw_payload_id, fetched_at, chunk_count, is_zstd, content_sha256 } = self;
+        let Passing { raw_payload_id, is_zstd, content_sha256, place } = self;
         let damaged = |problem: String| RawPayloadError::Damaged { raw_payload_id, problem };
-        let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+        let (sender, receiver) = mpsc::channel(PIECES_AHEAD);
         let reading = tokio::task::spawn_blocking(move || {
-            let chunks = ChunkReader { receiver, left: chunk_count, chunk: Vec::new(), position: 0 };
-            let mut body = HashingReader { body: unpacked(chunks, is_zstd)?, hash: Sha256::new() };
+            let pieces = PieceReader { receiver, is_over: false, piece: Bytes::new() };
+            let mut body = HashingReader { body: unpacking(pieces, is_zstd)?, hash: Sha256::new() };
             let outcome = read(&mut body);
             // However little of the body was of interest, it must be the body that was stored.
             io::copy(&mut body, &mut io::sink())?;
             Ok::<_, io::Error>((outcome, body.hash.finalize()))
         });
-        let fetched = fetch(connection, raw_payload_id, fetched_at, chunk_count, sender).await;
+        let fetched = match &place {
+            Place::Chunks { fetched_at, chunk_count } => {
+                fetch_chunks(connection, raw_payload_id, *fetched_at, *chunk_count, sender).await
+            }
+            Place::Object { stores, location } => {
+                fetch_object(connection, raw_payload_id, stores, location, sender).await
+            }
+        };
         let read = match reading.await {
             Ok(read) => read,
             Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
             Err(ended) => return Err(damaged(ended.to_string())),
         };
-        // That a chunk could not be fetched explains whatever the reader says of the body.
+        // That a piece could not be fetched explains whatever the reader says of the body.
         fetched?;
         let (outcome, found_sha256) = read.map_err(|error| damaged(error.to_string()))?;
         if found_sha256[..] != content_sha256 {
@@ -69,11 +90,11 @@ pub(super) async fn insert(
     fetched_at: DateTime<Utc>,
     spool: &Spool,
 ) -> Result<i32, sqlx::Error> {
-    let (sender, mut receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let (sender, mut receiver) = mpsc::channel(PIECES_AHEAD);
     let spool = spool.clone();
     let making = tokio::task::spawn_blocking(move || {
-        let mut body = packed(&spool)?;
-        while let Some(chunk) = next_chunk(&mut body)? {
+        let mut body = packing(&spool)?;
+        while let Some(chunk) = next_piece(&mut body, CHUNK_BYTES)? {
             if sender.blocking_send(chunk).is_err() {
                 break; // The transaction is over already.
             }
@@ -108,13 +129,16 @@ async fn insert_one(
     Ok(())
 }
 
+/// A piece of a body on its way to its reader; nothing after the last one.
+type Piece = Option<Bytes>;
+
 /// Hands all chunks over in order, until nobody wants them any more.
-async fn fetch(
+async fn fetch_chunks(
     connection: &mut PgConnection,
     raw_payload_id: i64,
     fetched_at: DateTime<Utc>,
     chunk_count: i32,
-    sender: mpsc::Sender<Vec<u8>>,
+    sender: mpsc::Sender<Piece>,
 ) -> Result<(), RawPayloadError> {
     for chunk_number in 1..=chunk_count {
         let chunk = sqlx::query_scalar!(
@@ -130,53 +154,68 @@ async fn fetch(
             let problem = format!("chunk {chunk_number} of {chunk_count} is missing");
             return Err(RawPayloadError::Damaged { raw_payload_id, problem });
         };
-        if sender.send(chunk).await.is_err() {
+        if sender.send(Some(chunk.into())).await.is_err() {
             return Ok(());
         }
     }
+    // Whoever does not listen any more has a reason of its own.
+    let _ = sender.send(None).await;
     Ok(())
 }
 
-/// Compresses a body while it is read, unless it came compressed.
-fn packed(spool: &Spool) -> io::Result<Box<dyn Read + Send>> {
-    if spool.starts_with(&GZIP_MAGIC)? {
-        return Ok(Box::new(spool.reader()));
+/// Hands an object over in order, a stretch at a time, until nobody wants it any more.
+async fn fetch_object(
+    connection: &mut PgConnection,
+    raw_payload_id: i64,
+    stores: &BodyStores,
+    location: &str,
+    sender: mpsc::Sender<Piece>,
+) -> Result<(), RawPayloadError> {
+    let mut start = 0;
+    loop {
+        let (stretch, size) = match stores.read(location, start..start + STRETCH_BYTES).await {
+            Ok(read) => read,
+            Err(error) => return Err(object_failure(connection, raw_payload_id, error).await),
+        };
+        let end = (start + STRETCH_BYTES).min(size);
+        if start + stretch.len() as u64 != end {
+            let problem = format!("its object ends after {} of {size} bytes", start + stretch.len() as u64);
+            return Err(RawPayloadError::Damaged { raw_payload_id, problem });
+        }
+        if sender.send(Some(stretch)).await.is_err() {
+            return Ok(());
+        }
+        if end == size {
+            break;
+        }
+        start = end;
     }
-    Ok(Box::new(zstd::stream::read::Encoder::new(spool.reader(), ZSTD_LEVEL)?))
+    // Whoever does not listen any more has a reason of its own.
+    let _ = sender.send(None).await;
+    Ok(())
 }
 
-fn unpacked(chunks: ChunkReader, is_zstd: bool) -> io::Result<Box<dyn Read>> {
-    if is_zstd { Ok(Box::new(zstd::stream::read::Decoder::new(chunks)?)) } else { Ok(Box::new(chunks)) }
+/// Reads pieces as they arrive from the other side of a channel.
+struct PieceReader {
+    receiver: mpsc::Receiver<Piece>,
+    is_over: bool,
+    piece: Bytes,
 }
 
-fn next_chunk(body: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
-    let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-    body.take(CHUNK_BYTES as u64).read_to_end(&mut chunk)?;
-    Ok((!chunk.is_empty()).then_some(chunk))
-}
-
-/// Reads chunks as they arrive from the other side of a channel.
-struct ChunkReader {
-    receiver: mpsc::Receiver<Vec<u8>>,
-    left: i32,
-    chunk: Vec<u8>,
-    position: usize,
-}
-
-impl Read for ChunkReader {
+impl Read for PieceReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.position == self.chunk.len() {
-            if self.left == 0 {
+        while self.piece.is_empty() {
+            if self.is_over {
                 return Ok(0);
             }
-            self.left -= 1;
-            self.position = 0;
             // An end that comes too early must not look like the end of the body.
-            self.chunk = self.receiver.blocking_recv().ok_or(io::ErrorKind::UnexpectedEof)?;
+            match self.receiver.blocking_recv().ok_or(io::ErrorKind::UnexpectedEof)? {
+                Some(piece) => self.piece = piece,
+                None => self.is_over = true,
+            }
         }
-        let length = buffer.len().min(self.chunk.len() - self.position);
-        buffer[..length].copy_from_slice(&self.chunk[self.position..self.position + length]);
-        self.position += length;
+        let length = buffer.len().min(self.piece.len());
+        buffer[..length].copy_from_slice(&self.piece.split_to(length));
         Ok(length)
     }
 }
@@ -207,18 +246,21 @@ mod tests {
     }
 
     fn chunks_of(spool: &Spool) -> Vec<Vec<u8>> {
-        let mut body = packed(spool).unwrap();
-        std::iter::from_fn(|| next_chunk(&mut body).unwrap()).collect()
+        let mut body = packing(spool).unwrap();
+        std::iter::from_fn(|| next_piece(&mut body, CHUNK_BYTES).unwrap()).collect()
     }
 
-    fn read_back(chunks: Vec<Vec<u8>>, left: i32, is_zstd: bool) -> io::Result<Vec<u8>> {
-        let (sender, receiver) = mpsc::channel(chunks.len().max(1));
+    fn read_back(chunks: Vec<Vec<u8>>, is_whole: bool, is_zstd: bool) -> io::Result<Vec<u8>> {
+        let (sender, receiver) = mpsc::channel(chunks.len() + 1);
         for chunk in chunks {
-            sender.try_send(chunk).unwrap();
+            sender.try_send(Some(chunk.into())).unwrap();
+        }
+        if is_whole {
+            sender.try_send(None).unwrap();
         }
         drop(sender);
         let mut body = Vec::new();
-        unpacked(ChunkReader { receiver, left, chunk: Vec::new(), position: 0 }, is_zstd)?.read_to_end(&mut body)?;
+        unpacking(PieceReader { receiver, is_over: false, piece: Bytes::new() }, is_zstd)?.read_to_end(&mut body)?;
         Ok(body)
     }
 
@@ -239,7 +281,7 @@ mod tests {
         let chunks = chunks_of(&spool(&body));
         assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [CHUNK_BYTES, CHUNK_BYTES, 5]);
         assert_eq!(chunks.concat(), body);
-        assert!(read_back(chunks, 3, false).unwrap() == body);
+        assert!(read_back(chunks, true, false).unwrap() == body);
     }
 
     #[test]
@@ -247,13 +289,13 @@ mod tests {
         let body = noise(2 * CHUNK_BYTES);
         let chunks = chunks_of(&spool(&body));
         assert_eq!(chunks.len(), 3, "noise grows a little");
-        assert!(read_back(chunks, 3, true).unwrap() == body);
+        assert!(read_back(chunks, true, true).unwrap() == body);
         assert_eq!(chunks_of(&spool(&vec![b'a'; 8 * CHUNK_BYTES])).len(), 1);
     }
 
     #[test]
     fn a_feed_that_breaks_off_is_no_end() {
-        let error = read_back(vec![noise(10)], 2, false).unwrap_err();
+        let error = read_back(vec![noise(10)], false, false).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -9,7 +9,7 @@ const WEEKS: u64 = 104;
 /// Rows of each table that one keyword has in one week.
 const ROWS_A_WEEK: u64 = 10;
 
-/// Grows observations of keywords, observations of listings and SERP entries to so many rows each.
+/// Grows observations of keywords, observations of listings and SERP entries to so many rows each, week after week, as rows come in.
 ///
 /// The rows refer to payloads, keywords and listings as real ones do. That these exist is not checked row by row while the
 /// tables are filled, which is no part of any measurement.
@@ -65,20 +65,22 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
         // The first metric of each marketplace is its demand; Amazon's is that of a week.
         format!(
             "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
-                 period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id)
+                 period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
              select keyword_id, coalesce((array['search_frequency_rank', 'listing_views_per_week'])[keyword_id % 3 + 1], 'auction_bids'),
                     1 + random() * 1000, 'each its own', 'observed',
                     (array['search_terms_report', 'listing_batch', 'item_search'])[keyword_id % 3 + 1], at, at::date,
                     at::date + case when keyword_id % 3 = 0 then 6 else 0 end,
-                    case when keyword_id % 3 = 0 then 'week' else 'instant' end, at, at, 1000000000 + keyword_id * {WEEKS} + week
-             from generate_series({first}, {first} + {keywords} - 1) keyword_id,
-                  generate_series(0, {WEEKS} - 1) week,
+                    case when keyword_id % 3 = 0 then 'week' else 'instant' end, at, at, 1000000000 + keyword_id * {WEEKS} + week,
+                    (select crawl_run_id from ops.crawl_runs limit 1)
+             from generate_series(0, {WEEKS} - 1) week,
+                  generate_series({first}, {first} + {keywords} - 1) keyword_id,
                   lateral (select timestamptz '2024-11-03 07:00Z' + make_interval(weeks => week) as at) moment
              union all
              select keyword_id, metric, random() * 1000, 'listings', 'observed', 'item_search', at, at::date, at::date,
-                    'instant', at, at, 1000000000 + keyword_id * {WEEKS} + week
-             from generate_series({first}, {first} + {keywords} - 1) keyword_id,
-                  generate_series(0, {WEEKS} - 1) week,
+                    'instant', at, at, 1000000000 + keyword_id * {WEEKS} + week,
+                    (select crawl_run_id from ops.crawl_runs limit 1)
+             from generate_series(0, {WEEKS} - 1) week,
+                  generate_series({first}, {first} + {keywords} - 1) keyword_id,
                   lateral (select timestamptz '2024-11-03 07:00Z' + make_interval(weeks => week) as at) moment,
                   unnest(array['result_count', 'seller_count', 'seller_concentration', 'price_median', 'title_match_share',
                                'promoted_share', 'auction_count', 'seller_feedback_median', 'cpc_suggested']) metric"
@@ -87,8 +89,8 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
             "insert into core.listing_observations (raw_payload_id, listing_id, observed_at, price_amount, price_currency,
                  seller_feedback_score, is_promoted, ingested_at)
              select 1000000000 + keyword_id * {WEEKS} + week, first_listing + place, at, 9.99, 'USD', 100, false, at
-             from generate_series({first}, {first} + {with_entries} - 1) keyword_id,
-                  generate_series(0, {WEEKS} - 1) week,
+             from generate_series(0, {WEEKS} - 1) week,
+                  generate_series({first}, {first} + {with_entries} - 1) keyword_id,
                   generate_series(1, {ROWS_A_WEEK}) place,
                   lateral (select timestamptz '2024-11-03 07:00Z' + make_interval(weeks => week) as at) moment,
                   lateral (select 1000 + (keyword_id % 10000) * {ROWS_A_WEEK} as first_listing) listing"
@@ -98,8 +100,8 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
                  ingested_at)
              select 1000000000 + keyword_id * {WEEKS} + week, place, keyword_id, 1000 + (keyword_id % 10000) * {ROWS_A_WEEK} + place,
                     'organic', at, at
-             from generate_series({first}, {first} + {with_entries} - 1) keyword_id,
-                  generate_series(0, {WEEKS} - 1) week,
+             from generate_series(0, {WEEKS} - 1) week,
+                  generate_series({first}, {first} + {with_entries} - 1) keyword_id,
                   generate_series(1, {ROWS_A_WEEK}) place,
                   lateral (select timestamptz '2024-11-03 07:00Z' + make_interval(weeks => week) as at) moment"
         ),

@@ -24,8 +24,8 @@ const QUERIES: [(&str, &str); 4] = [
     ),
     (
         "series of two years",
-        "select * from analytics.keyword_observations_v1 where keyword_id = $1 and metric = 'result_count'
-         and period_start_date >= date '2024-11-01' order by period_start_date",
+        "select period_start_date, value, value_status from analytics.keyword_observations_v1
+         where keyword_id = $1 and metric = 'result_count' and period_start_date >= date '2024-11-01' order by period_start_date",
     ),
 ];
 

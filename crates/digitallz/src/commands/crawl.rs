@@ -133,7 +133,12 @@ async fn make_run(connection: &mut PgConnection, run: &NewRun<'_>, now: DateTime
 
 /// Makes what plans are made with: the marketplaces of the settings over the session's database.
 fn context(session: &Session) -> anyhow::Result<Context> {
-    Ok(Context::new(session.db.clone(), session.clock.clone(), &session.environment.collector()?)?)
+    Ok(Context::new(
+        session.db.clone(),
+        session.clock.clone(),
+        session.body_stores.clone(),
+        &session.environment.collector()?,
+    )?)
 }
 
 /// Says why nothing may be collected from a marketplace; nothing when its terms are acknowledged.

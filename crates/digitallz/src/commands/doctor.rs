@@ -3,9 +3,11 @@
 use chrono::TimeDelta;
 use digitallz_collector::Context;
 use digitallz_collector::grants::{self, Grant, Standing};
+use digitallz_common::failure;
 use digitallz_common::keyword::NORMALIZATION_VERSION;
 use digitallz_common::marketplace::Resource;
 use digitallz_common::queue;
+use digitallz_common::raw_payload::stores;
 use digitallz_processor::{drift, purge};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -58,7 +60,12 @@ pub async fn run(cli: &Cli, is_offline: bool) -> anyhow::Result<Ending> {
 async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding>> {
     let db = &session.db;
     let mut findings = vec![well("database", database_version(db).await?)];
-    let ctx = Context::new(db.clone(), session.clock.clone(), &session.environment.collector()?)?;
+    let ctx = Context::new(
+        db.clone(),
+        session.clock.clone(),
+        session.body_stores.clone(),
+        &session.environment.collector()?,
+    )?;
     for source in status::all(session).await? {
         findings.extend(look_at_source(&source));
         // Before its terms are acknowledged a marketplace is asked nothing, not even this.
@@ -67,6 +74,7 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         }
     }
     findings.extend(look_at_purge(session).await?);
+    findings.extend(look_at_body_stores(session, is_offline).await?);
     let counts = sqlx::query!(
         r#"select (select count(*) from core.keywords where is_active) as "keyword_count!",
                   (select count(*) from core.keywords
@@ -227,6 +235,51 @@ async fn look_at_purge(session: &Session) -> anyhow::Result<Vec<Finding>> {
         .collect();
     if findings.is_empty() {
         return Ok(vec![well("purge", "nothing is past its time")]);
+    }
+    Ok(findings)
+}
+
+/// Looks whether bodies can be written, read and deleted where they are to lie, and whether those elsewhere can be read.
+async fn look_at_body_stores(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding>> {
+    const SUBJECT: &str = "raw store";
+    const GRACE: TimeDelta = TimeDelta::hours(2);
+    let (db, body_stores) = (&session.db, &session.body_stores);
+    let mut findings = Vec::new();
+    match body_stores.current() {
+        None => findings.push(well(SUBJECT, "bodies go into Postgres")),
+        Some(address) if is_offline && !address.is_directory() => {
+            findings.push(well(SUBJECT, format!("bodies go into {address}, which is not asked offline")));
+        }
+        Some(address) => findings.push(match body_stores.probe(db).await {
+            Ok(()) => well(SUBJECT, format!("bodies go into {address}: an object was written, read and deleted")),
+            Err(problem) => wrong(
+                SUBJECT,
+                failure::chain(&problem),
+                "correct DIGITALLZ_RAW_STORE or the store's AWS_*, AZURE_* or GOOGLE_* variables; until then jobs are tried again",
+            ),
+        }),
+    }
+    for store in stores::in_use(db).await? {
+        let address = body_stores.addresses().find(|address| address.to_string() == store.address);
+        let finding = match address {
+            Some(address) if is_offline && !address.is_directory() => continue,
+            Some(_) => match body_stores.touch(&store.example).await {
+                Ok(()) => {
+                    well(SUBJECT, format!("{} bodies lie in {} and can be read", store.body_count, store.address))
+                }
+                Err(problem) => wrong(SUBJECT, failure::chain(&problem), "see that the store answers and is complete"),
+            },
+            None => {
+                let finding = format!("{} bodies lie in {}, which is not set", store.body_count, store.address);
+                wrong(SUBJECT, finding, "name it in DIGITALLZ_RAW_STORE_EARLIER")
+            }
+        };
+        findings.push(finding);
+    }
+    let waiting = stores::waiting(db).await?;
+    if waiting.since.is_some_and(|since| since < session.clock.now() - GRACE) {
+        let finding = format!("{} bodies should have been deleted from object stores", waiting.object_count);
+        findings.push(wrong(SUBJECT, finding, "run `digitallz sources purge`, which says what is in the way"));
     }
     Ok(findings)
 }

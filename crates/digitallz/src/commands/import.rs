@@ -93,7 +93,7 @@ async fn import(session: &Session, args: &ImportArgs, site: &Site, body: &Spool)
     }
     demo_mark::note_users_data(&session.db).await?;
     let wishes = Wishes { adds_keywords: args.add_keywords, may_train: !args.no_training };
-    let kept = imports::keep(&session.db, site, body, &request, &imported, wishes, now).await?;
+    let kept = imports::keep(&session.db, &session.body_stores, site, body, &request, &imported, wishes, now).await?;
     wait_until_read(session, kept).await?;
     take_over(session, kept, &mut report).await?;
     Ok(report)

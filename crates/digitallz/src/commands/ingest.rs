@@ -26,7 +26,7 @@ async fn ingest(cli: &Cli, session: &Session, args: &IngestArgs) -> anyhow::Resu
     let mut reports = Vec::new();
     let mut failed_file_count = 0;
     for path in &args.har {
-        match recording::ingest_har(&session.db, path, session.clock.now()).await {
+        match recording::ingest_har(&session.db, &session.body_stores, path, session.clock.now()).await {
             Ok(report) => reports.push(report),
             Err(error) => {
                 failed_file_count += 1;

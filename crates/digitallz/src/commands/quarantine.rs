@@ -153,7 +153,7 @@ async fn replay(cli: &Cli, session: &Session, selection: &QuarantineSelection) -
     confirm(selection, raw_payload_ids.len(), "payloads would be read again")?;
     let mut rows = Vec::with_capacity(raw_payload_ids.len());
     for raw_payload_id in raw_payload_ids {
-        let replayed = quarantine::replay(&session.db, raw_payload_id, selection.dry_run, now)
+        let replayed = quarantine::replay(&session.db, &session.body_stores, raw_payload_id, selection.dry_run, now)
             .await
             .with_context(|| format!("failed to read payload {raw_payload_id} again"))?;
         rows.push(ReplayRow { raw_payload_id, replayed });

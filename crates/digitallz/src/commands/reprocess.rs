@@ -22,7 +22,7 @@ pub async fn run(cli: &Cli, args: &ReprocessArgs) -> anyhow::Result<Ending> {
 async fn reprocess(cli: &Cli, session: &Session, args: &ReprocessArgs) -> anyhow::Result<Ending> {
     let selection = selection(session, args)?;
     let (raw_payload_ids, purged_payload_count) = reprocess::select(&session.db, &selection).await?;
-    let ctx = digitallz_processor::Context::new(session.db.clone(), session.clock.clone());
+    let ctx = digitallz_processor::Context::new(session.db.clone(), session.clock.clone(), session.body_stores.clone());
     let total = raw_payload_ids.len() as u64;
     let mut progress = Progress::start("answers", total);
     let ran = reprocess::run(&ctx, &raw_payload_ids, args.dry_run, |done| progress.set(done as u64, total, "")).await;

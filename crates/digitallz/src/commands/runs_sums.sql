@@ -50,7 +50,7 @@ with
         from core.keyword_observations
         left join raw.payloads using (raw_payload_id)
         left join raw.payload_readings readings using (raw_payload_id)
-        where superseded_at is null and ($1::uuid is null or crawl_run_id = $1)
+        where superseded_at is null and ($1::uuid is null or keyword_observations.crawl_run_id = $1)
     ),
     entries as (
         select count(*) as serp_entry_count

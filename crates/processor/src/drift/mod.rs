@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use digitallz_common::marketplace::{Marketplace, Resource};
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::raw_payload::{self, RawPayloadError};
 use digitallz_common::source_contract::KnownFields;
 use sqlx::{Connection, PgConnection};
@@ -82,7 +83,13 @@ async fn raise(
 }
 
 /// Returns the fields a resource is known to have: those of all days, and of the latest answers every row.
-pub async fn known_fields(connection: &mut PgConnection, resource: Resource) -> Result<KnownFields, KnownFieldsError> {
+///
+/// To be called outside of transactions, because bodies may lie in an object store.
+pub async fn known_fields(
+    connection: &mut PgConnection,
+    body_stores: &BodyStores,
+    resource: Resource,
+) -> Result<KnownFields, KnownFieldsError> {
     let mut known = table::known_fields(connection, resource).await?;
     let raw_payload_ids = sqlx::query_scalar!(
         "select raw_payload_id from raw.payloads join raw.payload_shapes using (raw_payload_id)
@@ -96,7 +103,7 @@ pub async fn known_fields(connection: &mut PgConnection, resource: Resource) -> 
     .fetch_all(&mut *connection)
     .await?;
     for raw_payload_id in raw_payload_ids {
-        let payload = match raw_payload::get(connection, raw_payload_id).await {
+        let payload = match raw_payload::get(connection, body_stores, raw_payload_id).await {
             Ok(payload) => payload,
             // It may be purged at any moment.
             Err(RawPayloadError::Purged { .. }) => continue,

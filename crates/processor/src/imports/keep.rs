@@ -6,6 +6,7 @@ use digitallz_common::jobs::{Job, ProcessPayload};
 use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::Site;
 use digitallz_common::queue::{self, QueueError};
+use digitallz_common::raw_payload::stores::{BodyStoreError, BodyStores};
 use digitallz_common::raw_payload::{self, Body, NewRawPayload};
 use digitallz_common::spool::Spool;
 use serde_json::json;
@@ -18,11 +19,25 @@ use crate::store as tables;
 
 /// Why a file could not be stored; nothing of it was.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to store {file}")]
-pub struct KeepError {
-    file: String,
-    #[source]
-    source: QueueError,
+pub enum KeepError {
+    /// The database failed.
+    #[error("failed to store {file}")]
+    Database {
+        /// Its name.
+        file: String,
+        /// The cause.
+        #[source]
+        source: QueueError,
+    },
+    /// The object store failed.
+    #[error("failed to store the body of {file}")]
+    BodyStore {
+        /// Its name.
+        file: String,
+        /// The cause.
+        #[source]
+        source: BodyStoreError,
+    },
 }
 
 /// Why a file could not be looked at.
@@ -100,8 +115,10 @@ pub struct Kept {
 }
 
 /// Stores a file with the job that reads it, and first the keywords of it that are to be tracked from now on.
+#[expect(clippy::too_many_arguments, reason = "each of them is a thing of its own")]
 pub async fn keep(
     db: &PgPool,
+    body_stores: &BodyStores,
     site: &Site,
     body: &Spool,
     request: &ImportRequest,
@@ -109,7 +126,10 @@ pub async fn keep(
     wishes: Wishes,
     now: DateTime<Utc>,
 ) -> Result<Kept, KeepError> {
-    let failed = |source: QueueError| KeepError { file: request.file_name.clone(), source };
+    let failed = |source: QueueError| KeepError::Database { file: request.file_name.clone(), source };
+    let body = stow(db, body_stores, site, body, request, imported, now)
+        .await
+        .map_err(|source| KeepError::BodyStore { file: request.file_name.clone(), source })?;
     let mut tx = db.begin().await.map_err(|error| failed(error.into()))?;
     let mut added_keyword_count = 0;
     if wishes.adds_keywords {
@@ -126,17 +146,38 @@ pub async fn keep(
     Ok(Kept { raw_payload_id, is_new, added_keyword_count })
 }
 
+/// Writes a file that is new into the object store, where one is set.
+async fn stow(
+    db: &PgPool,
+    body_stores: &BodyStores,
+    site: &Site,
+    body: &Spool,
+    request: &ImportRequest,
+    imported: &Imported,
+    now: DateTime<Utc>,
+) -> Result<Body, BodyStoreError> {
+    let body = Body::Spooled(body.clone());
+    if stored_before(&mut *db.acquire().await?, &request_key(site, request, imported)).await?.is_some() {
+        return Ok(body);
+    }
+    body_stores.stow_body(db, body, now).await
+}
+
+fn request_key(site: &Site, request: &ImportRequest, imported: &Imported) -> String {
+    format!("import:{}:{}:{}:{}", site.marketplace, site.market, imported.kind.resource(), request.said())
+}
+
 async fn store(
     connection: &mut PgConnection,
     site: &Site,
-    body: &Spool,
+    body: Body,
     request: &ImportRequest,
     imported: &Imported,
     may_train: bool,
     now: DateTime<Utc>,
 ) -> Result<(i64, bool), QueueError> {
     let resource = imported.kind.resource();
-    let request_key = format!("import:{}:{}:{resource}:{}", site.marketplace, site.market, request.said());
+    let request_key = request_key(site, request, imported);
     if let Some(raw_payload_id) = stored_before(connection, &request_key).await? {
         return Ok((raw_payload_id, false));
     }
@@ -167,7 +208,7 @@ async fn store(
         status_code: 200,
         response_headers: json!({}),
         content_type: None,
-        body: Body::Spooled(body.clone()),
+        body,
         fetched_at: now,
         ingested_at: now,
     };

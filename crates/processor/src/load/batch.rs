@@ -37,9 +37,7 @@ pub(super) async fn store(db: &PgPool, reads: &[Read], now: DateTime<Utc>) -> Re
     insert_quarantined_rows(&mut tx, &new, now).await?;
     let listing_ids = Listings::of(&new).merge(&mut tx).await?;
     rows::copy(&mut tx, &new, &listing_ids, now, Place::Core).await?;
-    let samples = new.iter().filter(|new| differences::follow_from(new.reading));
-    let samples: Vec<i64> = samples.map(|new| new.payload.raw_payload_id).collect();
-    differences::renew(&mut tx, &samples, now).await?;
+    differences::renew(&mut tx, new.iter().map(|new| new.payload), now).await?;
     tx.commit().await?;
 
     let answer = |read: &Read| match ended.contains(&read.attempt.job_id) {

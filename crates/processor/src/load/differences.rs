@@ -1,23 +1,19 @@
 //! What listings gained between two samples of a keyword, computed by the database from what was read of both.
 
 use chrono::{DateTime, Utc};
+use digitallz_common::marketplace::Resource;
 use digitallz_common::observation::Metric;
+use digitallz_common::raw_payload::RawPayload;
 use sqlx::PgConnection;
 
 use super::reread::TableChanges;
 use super::rows::Table;
-use crate::reading::{ListingReading, Reading};
 
 /// The name under which changes of differences are told.
-const NAME: &str = "core.keyword_observations, differences between samples";
+const NAME: &str = "differences of listings";
 
-/// Tells whether differences follow from a reading.
-pub(super) fn follow_from(reading: &Reading) -> bool {
-    let counts = |listing: &ListingReading| {
-        listing.view_count.is_some() || listing.favorite_count.is_some() || listing.sold_count.is_some()
-    };
-    reading.listings.iter().any(counts)
-}
+/// Resources whose listings tell counts since they began. Sales of the last 90 days, which others tell, have no differences.
+const RESOURCES: [Resource; 3] = [Resource::ListingSearch, Resource::ListingBatch, Resource::ItemDetails];
 
 /// Brings the differences up to date that end with some payloads, or begin with them, and tells how many changed.
 ///
@@ -25,16 +21,18 @@ pub(super) fn follow_from(reading: &Reading) -> bool {
 /// their hands.
 pub(super) async fn renew(
     tx: &mut PgConnection,
-    raw_payload_ids: &[i64],
+    payloads: impl Iterator<Item = &RawPayload>,
     now: DateTime<Utc>,
 ) -> Result<TableChanges, sqlx::Error> {
     let mut changes = TableChanges { table: NAME.to_owned(), ..TableChanges::default() };
+    let samples = payloads.filter(|payload| RESOURCES.contains(&payload.resource));
+    let raw_payload_ids: Vec<i64> = samples.map(|payload| payload.raw_payload_id).collect();
     if raw_payload_ids.is_empty() {
         return Ok(changes);
     }
     let row = sqlx::query!(
         r#"select new_count as "new_count!", gone_count as "gone_count!" from core.renew_listing_differences($1, $2)"#,
-        raw_payload_ids,
+        &raw_payload_ids,
         now,
     )
     .fetch_one(tx)

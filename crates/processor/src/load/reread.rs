@@ -17,15 +17,15 @@ use crate::store::storable;
 
 /// A payload that was read again, and why nothing in it can be trusted where that is so.
 pub(crate) struct Reread<'a> {
+    pub(crate) payload: &'a RawPayload,
     pub(crate) said: Option<Said<'a>>,
-    pub(crate) raw_payload_id: i64,
     pub(crate) reason: Option<String>,
 }
 
 impl<'a> Reread<'a> {
     pub(crate) fn new(payload: &'a RawPayload, outcome: &'a Result<Reading, String>) -> Reread<'a> {
         Reread {
-            raw_payload_id: payload.raw_payload_id,
+            payload,
             said: outcome.as_ref().ok().map(|reading| Said { payload, reading }),
             reason: outcome.as_ref().err().cloned(),
         }
@@ -90,7 +90,7 @@ pub(crate) async fn replace(
     now: DateTime<Utc>,
     examples_max: i64,
 ) -> Result<Replaced, sqlx::Error> {
-    let raw_payload_ids: Vec<i64> = reread.iter().map(|one| one.raw_payload_id).collect();
+    let raw_payload_ids: Vec<i64> = reread.iter().map(|one| one.payload.raw_payload_id).collect();
     let said: Vec<Said<'_>> = reread.iter().filter_map(|one| one.said).collect();
     // Whoever reads one of them for the first time, or again, waits here.
     sqlx::query!(
@@ -124,7 +124,7 @@ pub(crate) async fn replace(
         supersede(tx, table, &raw_payload_ids, now).await?;
         insert(tx, table).await?;
     }
-    tables.push(differences::renew(tx, &raw_payload_ids, now).await?);
+    tables.push(differences::renew(tx, reread.iter().map(|one| one.payload), now).await?);
     renew_set_aside(tx, &raw_payload_ids, &said, now).await?;
     changed.extend(renew_readings(tx, reread, now).await?);
     Ok(Replaced { tables, examples, changed_payload_count: changed.len() as i64 })
@@ -289,7 +289,7 @@ async fn renew_readings(
     let readings = reread.iter().map(|one| one.said.map(|said| said.reading));
     let counts =
         |count: fn(&Reading) -> i32| readings.clone().map(|reading| reading.map_or(0, count)).collect::<Vec<_>>();
-    let raw_payload_ids: Vec<i64> = reread.iter().map(|one| one.raw_payload_id).collect();
+    let raw_payload_ids: Vec<i64> = reread.iter().map(|one| one.payload.raw_payload_id).collect();
     let reasons: Vec<Option<String>> = reread.iter().map(|one| one.reason.clone()).collect();
     let renewed = sqlx::query!(
         r#"with before as (

@@ -40,7 +40,7 @@ pub(crate) const TABLES: [&Table; 5] =
 const KEYWORD_OBSERVATIONS: Table = Table {
     name: "keyword_observations",
     columns: "keyword_id, metric, value, unit, value_status, status_reason, resource, observed_at, \
-              period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id",
+              period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id",
     key: &["raw_payload_id", "keyword_id", "metric", "period_start_date", "observed_at"],
     holds_differences: true,
 };
@@ -125,7 +125,7 @@ async fn copy_observations(
             if !said.insert((observation.keyword_id, observation.metric, observation.period.start_date())) {
                 continue;
             }
-            rows.begin(14);
+            rows.begin(15);
             rows.field(observation.keyword_id)?;
             rows.field(observation.metric.name())?;
             rows.field(observation.observed.value())?;
@@ -140,6 +140,7 @@ async fn copy_observations(
             rows.field(payload.fetched_at)?;
             rows.field(now)?;
             rows.field(payload.raw_payload_id)?;
+            rows.field(payload.crawl_run_id)?;
         }
     }
     rows.send(tx, &place.copy_statement(&KEYWORD_OBSERVATIONS)).await

@@ -1,6 +1,7 @@
 //! Contracts: what becomes of answers that differ from those seen before.
 
 use digitallz_common::marketplace::Resource;
+use digitallz_common::raw_payload::stores::BodyStores;
 use digitallz_common::source_contract::{self, ListedContract, Mode, SourceContract};
 use digitallz_processor::drift;
 use serde::Serialize;
@@ -46,11 +47,15 @@ pub async fn run(cli: &Cli, session: &Session, args: &ContractArgs) -> anyhow::R
     let mut connection = session.db.acquire().await?;
     // What is known is what was seen until now.
     drift::update(&mut connection, now).await?;
+    let mut all_wanted = Vec::new();
+    for resource in marketplace.resources().filter(|one| args.resource.is_none_or(|chosen| chosen == *one)) {
+        let (contract, is_known) = wanted(&mut connection, &session.body_stores, args, resource).await?;
+        all_wanted.push((resource, contract, is_known));
+    }
     drop(connection);
     let mut tx = session.db.begin().await?;
     let mut rows = Vec::new();
-    for resource in marketplace.resources().filter(|one| args.resource.is_none_or(|chosen| chosen == *one)) {
-        let (contract, is_known) = wanted(&mut tx, args, resource).await?;
+    for (resource, contract, is_known) in all_wanted {
         if is_known && !args.dry_run {
             source_contract::set(&mut tx, marketplace, resource, &contract, by, now).await?;
         }
@@ -92,6 +97,7 @@ pub async fn run(cli: &Cli, session: &Session, args: &ContractArgs) -> anyhow::R
 /// Returns the contract a resource would have, and whether enough is known for it.
 async fn wanted(
     connection: &mut PgConnection,
+    body_stores: &BodyStores,
     args: &ContractArgs,
     resource: Resource,
 ) -> anyhow::Result<(SourceContract, bool)> {
@@ -104,7 +110,7 @@ async fn wanted(
     if !contract.unknown_fields.refuses() && !contract.types.refuses() {
         return Ok((contract, true));
     }
-    let known = drift::known_fields(connection, resource).await?;
+    let known = drift::known_fields(connection, body_stores, resource).await?;
     let is_known = !known.is_empty();
     contract.known_fields = Some(known);
     Ok((contract, is_known))

@@ -217,6 +217,14 @@ async fn purge_now(cli: &Cli, session: &Session, is_dry_run: bool) -> anyhow::Re
     } else {
         purge::purge(&session.db, now, now).await?
     };
+    if !is_dry_run {
+        let swept = session.body_stores.sweep(&session.db).await?;
+        if let Some(problem) = swept.problems.into_iter().next() {
+            return Err(
+                anyhow::Error::new(problem).context("what is due is purged, but some bodies could not be deleted")
+            );
+        }
+    }
     if cli.json {
         return output::print_json(&json!({ "purged": counts, "is_dry_run": is_dry_run, "as_of": now }));
     }

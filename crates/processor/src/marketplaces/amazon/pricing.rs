@@ -64,5 +64,7 @@ fn price(body: &CompetitiveSummaryResponseBody) -> Result<Option<Price>, Problem
 /// Returns the percentage of visitors to whom an offer is shown, as far as it is told.
 fn visitors(offer: &Offer) -> f64 {
     let segments = offer.featured_offer_segments.iter().flatten();
-    segments.filter_map(|segment| segment.segment_details.as_ref()?.glance_view_weight_percentage).sum()
+    let weights = segments.filter_map(|segment| segment.segment_details.as_ref()?.glance_view_weight_percentage);
+    // Nothing told is zero, as zero told is; the sum of nothing would be less, a negative zero.
+    weights.fold(0.0, |sum, weight| sum + weight)
 }

@@ -223,7 +223,7 @@ fn larger(place: Option<(f64, f64)>, entry: (f64, f64)) -> (f64, f64) {
 
 /// Returns the sum of shares of one whole.
 fn share(shares: impl Iterator<Item = f64>) -> Observed {
-    let sum: f64 = shares.sum();
+    let sum = shares.fold(0.0, |sum, share| sum + share);
     match sum <= 1.0 + ROUNDING {
         true => Observed::Value(sum.min(1.0)),
         false => Observed::Unavailable("the shares of the top three exceed the whole"),

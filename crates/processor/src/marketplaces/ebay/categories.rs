@@ -15,7 +15,8 @@ const MAX_CATEGORIES: usize = 100;
 /// suggests none.
 pub(super) fn category_suggestions(payload: &RawPayload, guard: &mut Guard<'_>) -> Result<Reading, ReadError> {
     Asked::of(payload)?;
-    if payload.status_code == 204 && payload.body.is_empty() {
+    let content = payload.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&payload.body);
+    if payload.status_code == 204 && content.is_empty() {
         return Ok(Reading::default());
     }
     let answer: CategorySuggestionResponse = guard.frame(&payload.body, "categorySuggestions")?;

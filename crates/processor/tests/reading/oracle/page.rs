@@ -167,11 +167,10 @@ fn quantile(mut values: Vec<f64>, part: f64) -> Option<f64> {
 
 /// Returns the words of a text in the normal form of keywords.
 fn words(text: &str) -> Vec<String> {
-    let normal =
-        text.split_whitespace().filter_map(|word| Keyword::parse(word).ok().map(|word| word.as_str().to_owned()));
-    let normal = normal.collect::<Vec<_>>().join(" ");
-    let parts = normal.split([' ', ',', ';', '/', '|']);
-    parts
+    let parts = text.split(|letter: char| letter.is_whitespace() || ",;:/|-()[]".contains(letter));
+    // A row of a thousand braces is no keyword, and still no part of the word before it.
+    let normal = parts.map(|part| Keyword::parse(part).map_or(part.to_lowercase(), |word| word.as_str().to_owned()));
+    normal
         .map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric()).to_owned())
         .filter(|word| !word.is_empty())
         .collect()
