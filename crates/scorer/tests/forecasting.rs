@@ -5,7 +5,7 @@ use digitallz_scorer::forecasting::features::Shape;
 use digitallz_scorer::forecasting::global::GlobalModel;
 use digitallz_scorer::forecasting::random::Random;
 use digitallz_scorer::forecasting::windows::{Take, Windows};
-use digitallz_scorer::forecasting::{Forecasts, Outcome, Settings, forecast};
+use digitallz_scorer::forecasting::{Forecast, Forecasts, Outcome, Settings, forecast};
 use serde::Deserialize;
 
 /// What the Python reference forecasts; `reference/make_global_model.py` makes it.
@@ -82,7 +82,7 @@ fn the_same_seed_gives_the_same_numbers_on_any_number_of_threads() {
 #[test]
 fn ends_are_in_order_around_the_point_and_nothing_falls_below_zero() {
     for outcome in on_threads(2, 7).outcomes {
-        let Outcome::Forecast(steps) = outcome else { panic!("every series has two points") };
+        let Outcome::Forecast(Forecast { steps, .. }) = outcome else { panic!("every series has two points") };
         assert_eq!(steps.len(), 4);
         for step in steps {
             let ordered = [0.0, step.lo_95, step.lo_80, step.point, step.hi_80, step.hi_95];
@@ -98,7 +98,7 @@ fn one_point_abstains_and_series_that_stand_still_go_on_standing_still() {
     let outcomes = forecast(&series, &settings, |_, _| {}).unwrap().outcomes;
     assert_eq!([&outcomes[0], &outcomes[1], &outcomes[4]], [&Outcome::TooShort; 3]);
     for (outcome, expected) in [(&outcomes[2], 0.0), (&outcomes[3], 5.0)] {
-        let Outcome::Forecast(steps) = outcome else { panic!("it has points enough") };
+        let Outcome::Forecast(Forecast { steps, .. }) = outcome else { panic!("it has points enough") };
         assert!(steps.iter().all(|step| step.point == expected && step.lo_95 == expected && step.hi_95 == expected));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use digitallz_scorer::forecasting::baselines::Baseline;
 use digitallz_scorer::forecasting::metrics::{self, Errors, Summary};
-use digitallz_scorer::forecasting::{Outcome, Settings, Step};
+use digitallz_scorer::forecasting::{Forecast, Outcome, Settings, Step};
 use serde::Serialize;
 use serde_json::json;
 
@@ -45,7 +45,7 @@ pub fn run(cli: &Cli, args: &EvaluateArgs) -> anyhow::Result<Ending> {
         let history: Vec<f64> = series.values.iter().flatten().copied().collect();
         actual.truncate(settings.horizons);
         match outcome {
-            Outcome::Forecast(steps) if metrics::measure(&history, &actual, &steps).is_some() => {
+            Outcome::Forecast(Forecast { steps, .. }) if metrics::measure(&history, &actual, &steps).is_some() => {
                 pairs.push(Pair { history, actual, steps });
             }
             _ => left_out += 1,

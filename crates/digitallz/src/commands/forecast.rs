@@ -96,8 +96,8 @@ fn write(path: &Path, file: &SeriesFile, forecasts: &Forecasts) -> anyhow::Resul
     let mut writer = csv::Writer::from_writer(BufWriter::new(created));
     writer.write_record(["series", "step", "point", "lo80", "hi80", "lo95", "hi95"]).map_err(unwritable)?;
     for (series, outcome) in file.series.iter().zip(&forecasts.outcomes) {
-        let Outcome::Forecast(steps) = outcome else { continue };
-        for (index, step) in steps.iter().enumerate() {
+        let Outcome::Forecast(forecast) = outcome else { continue };
+        for (index, step) in forecast.steps.iter().enumerate() {
             let numbers = [step.point, step.lo_80, step.hi_80, step.lo_95, step.hi_95];
             let mut record = vec![series.name.clone(), (index + 1).to_string()];
             record.extend(numbers.map(|number| number.to_string()));

@@ -29,7 +29,12 @@ impl Class {
 
     /// Returns the class of a history; none when it is too short to be forecast.
     pub fn of(count: usize, season: usize) -> Option<Class> {
-        Class::all(season).into_iter().find(|class| (class.from..class.until).contains(&count))
+        Class::all(season).into_iter().find(|class| class.holds(count))
+    }
+
+    /// Tells whether a history of so many points belongs to it.
+    pub fn holds(self, count: usize) -> bool {
+        (self.from..self.until).contains(&count)
     }
 
     /// Tells whether there is no longer one.

@@ -10,10 +10,21 @@ use linfa_linear::LinearError;
 use serde::{Deserialize, Serialize};
 
 use super::absolute::{self, Fitting, Rows, dot};
-use super::experts::Answers;
+use super::experts::{Answers, Expert};
 use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
 use super::windows::usable_scale;
 use super::{Step, origins::Case};
+
+/// How far these are apart says how uncertain things are; they are quick to ask.
+pub const SPREAD_OF: [Expert; 7] = [
+    Expert::Naive,
+    Expert::SeasonalNaive,
+    Expert::Mean,
+    Expert::DampedHolt,
+    Expert::Theta,
+    Expert::Global,
+    Expert::GlobalLog,
+];
 
 /// Features of the size of an error, the intercept not counted.
 const FEATURE_COUNT: usize = 9;
@@ -40,7 +51,7 @@ const RATIO_MAX: f64 = 50.0;
 const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
 
 /// How much was missed of each series at the origins, in what is usual for the step.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PastErrors {
     /// By series: the origin and the mean error there.
     of_series: BTreeMap<usize, Vec<(usize, f64)>>,
@@ -103,7 +114,7 @@ impl Intervals {
         let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
         let mut targets = Vec::new();
         for (case, points) in cases.iter().zip(points) {
-            let about = About::of_case(case, about(case));
+            let about = About::new(case.history, &case.answers, about(case));
             for horizon in 1..=horizons {
                 rows.values.extend(about.features(points[horizon - 1], horizon));
                 rows.values.push(1.0);
@@ -119,7 +130,7 @@ impl Intervals {
         }
         let mut ratios = vec![Vec::new(); horizons];
         for (case, points) in cases.iter().zip(points) {
-            let about = About::of_case(case, about(case));
+            let about = About::new(case.history, &case.answers, about(case));
             for horizon in 1..=horizons {
                 let size = intervals.size(&about, points[horizon - 1], horizon);
                 ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
@@ -130,16 +141,12 @@ impl Intervals {
     }
 
     /// Puts intervals around the points of a history.
-    ///
-    /// `past` is what was missed of the series before, see [`PastErrors::of`].
-    pub fn around(&self, history: &[f64], answers: &Answers, past: f64, points: &[f64]) -> Vec<Step> {
-        let scale = usable_scale(mean_absolute_change(history, 1), history);
-        let about = About { history, answers, scale, past };
+    pub fn around(&self, about: &About<'_>, points: &[f64]) -> Vec<Step> {
         points
             .iter()
             .enumerate()
             .map(|(index, &point)| {
-                let size = if about.scale > 0.0 { self.size(&about, point, index + 1) } else { 0.0 };
+                let size = self.size(about, point, index + 1);
                 let ends = self.ends[index];
                 let (lo_80, hi_80) = ((point + size * ends.lo_80).min(point), (point + size * ends.hi_80).max(point));
                 Step {
@@ -151,6 +158,12 @@ impl Intervals {
                 }
             })
             .collect()
+    }
+
+    /// Returns the mean of the predicted sizes of a history's errors.
+    pub fn mean_size(&self, about: &About<'_>, points: &[f64]) -> f64 {
+        let sizes = points.iter().enumerate().map(|(index, &point)| self.size(about, point, index + 1));
+        sizes.sum::<f64>() / points.len().max(1) as f64
     }
 
     /// The size where nothing could be learnt: the usual change over as many steps.
@@ -165,7 +178,11 @@ impl Intervals {
         }
     }
 
+    /// Returns the predicted size of an error; zero for a series that never changed.
     fn size(&self, about: &About<'_>, point: f64, horizon: usize) -> f64 {
+        if about.scale <= 0.0 {
+            return 0.0;
+        }
         let mut row = about.features(point, horizon).to_vec();
         for (value, (mean, deviation)) in row.iter_mut().zip(self.means.iter().zip(&self.deviations)) {
             *value = (*value - mean) / deviation;
@@ -176,7 +193,7 @@ impl Intervals {
 }
 
 /// What the size of an error may follow from.
-struct About<'a> {
+pub struct About<'a> {
     history: &'a [f64],
     answers: &'a Answers,
     scale: f64,
@@ -184,15 +201,23 @@ struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    fn of_case(case: &'a Case<'_>, past: f64) -> About<'a> {
-        About { history: case.history, answers: &case.answers, scale: case.scale, past }
+    /// Tells of a history; `past` is what was missed of the series before, see [`PastErrors::of`].
+    pub fn new(history: &'a [f64], answers: &'a Answers, past: f64) -> About<'a> {
+        let scale = usable_scale(mean_absolute_change(history, 1), history);
+        About { history, answers, scale, past }
+    }
+
+    /// Returns the values that are known.
+    pub fn history(&self) -> &[f64] {
+        self.history
     }
 
     fn features(&self, point: f64, horizon: usize) -> [f64; FEATURE_COUNT] {
         let log = |value: f64| (value / self.scale + 0.05).ln();
         let recent = |count: usize| &self.history[self.history.len().saturating_sub(count)..];
         let over_horizon = mean_absolute_change(recent(160), horizon.min(self.history.len().saturating_sub(1)).max(1));
-        let said: Vec<f64> = self.answers.iter().flatten().map(|values| values[horizon - 1]).collect();
+        let answers = SPREAD_OF.iter().filter_map(|expert| self.answers[*expert as usize].as_ref());
+        let said: Vec<f64> = answers.map(|values| values[horizon - 1]).collect();
         let last = self.history.last().copied().unwrap_or(0.0);
         [
             log(over_horizon),
@@ -208,11 +233,16 @@ impl<'a> About<'a> {
     }
 }
 
+/// Mixes few errors, in predicted sizes, with those of a distribution with heavy tails.
+pub(super) fn mix_if_few(errors: &mut Vec<f64>) {
+    if errors.len() < ERRORS_ENOUGH {
+        errors.extend(STAND_INS.iter().flat_map(|size| [-size, *size]));
+    }
+}
+
 fn ends(ratios: &[Vec<f64>], index: usize) -> Ends {
     let mut pool: Vec<f64> = ratios[index.saturating_sub(1)..(index + 2).min(ratios.len())].concat();
-    if pool.len() < ERRORS_ENOUGH {
-        pool.extend(STAND_INS.iter().flat_map(|size| [-size, *size]));
-    }
+    mix_if_few(&mut pool);
     if pool.len() < ERRORS_OF_BOTH_SIDES {
         let mirrored: Vec<f64> = pool.iter().map(|ratio| -ratio).collect();
         pool.extend(mirrored);

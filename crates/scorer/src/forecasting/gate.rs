@@ -3,7 +3,8 @@
 //! An expert passes when it beat naive at the rolling origins by more than noise. The best of those that passed and
 //! those that come near it, by its own noise, are put together with equal weights. How far their mean is then followed away
 //! from naive, from not at all to all the way, is what can be defended: the share whose gain, less its noise, is greatest.
-//! Noise is how much the gain differs between series, or between origins where that is more: series move together.
+//! Noise is how much the gain differs between series, or between stretches of time where that is more: series move
+//! together.
 
 use std::collections::BTreeMap;
 
@@ -138,16 +139,16 @@ impl<'a> Evidence<'a> {
 
     fn verdict(&self, experts: &[Expert], share: f64) -> Verdict {
         let mut of_series = BTreeMap::new();
-        let mut of_origin = BTreeMap::new();
+        let mut of_stretch = BTreeMap::new();
         let part = |value: f64, whole: f64| if whole > 0.0 { value / whole / 2.0 } else { 0.0 };
         for case in self.cases {
             let before = self.errors(case, &[], 0.0);
             let after = self.errors(case, experts, share);
             let gain = part(before.0 - after.0, self.naive.0) + part(before.1 - after.1, self.naive.1);
             *of_series.entry(case.series).or_insert(0.0) += gain;
-            *of_origin.entry(case.origin).or_insert(0.0) += gain;
+            *of_stretch.entry(case.stretch).or_insert(0.0) += gain;
         }
-        Verdict { gain: of_series.values().sum(), noise: noise(&of_series).max(noise(&of_origin)) }
+        Verdict { gain: of_series.values().sum(), noise: noise(&of_series).max(noise(&of_stretch)) }
     }
 
     /// Returns the share whose gain less its noise is greatest, and that difference.
@@ -187,7 +188,7 @@ mod tests {
                 let mut answers: Answers = vec![None; Expert::ALL.len()];
                 answers[Expert::Naive as usize] = Some(vec![10.0; 3]);
                 answers[Expert::Theta as usize] = Some(vec![said(series); 3]);
-                Case { series, origin: series % 4 / 2, history, actual, scale: 1.0, answers }
+                Case { series, origin: series % 4 / 2, stretch: series % 4 / 2, history, actual, scale: 1.0, answers }
             })
             .collect()
     }

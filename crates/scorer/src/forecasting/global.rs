@@ -114,11 +114,11 @@ impl Line {
     }
 }
 
-fn target(windows: &Windows, row: usize, horizon: usize) -> f64 {
+pub(super) fn target(windows: &Windows, row: usize, horizon: usize) -> f64 {
     windows.move_of(row, horizon).clamp(-MOVE_MAX, MOVE_MAX).asinh()
 }
 
-fn stretched(squeezed: f64) -> f64 {
+pub(super) fn stretched(squeezed: f64) -> f64 {
     squeezed.clamp(-SQUEEZED_MAX, SQUEEZED_MAX).sinh().clamp(-MOVE_MAX, MOVE_MAX)
 }
 

@@ -1,17 +1,21 @@
 //! The forecasting engine: many series in, points and intervals out. No files, no database, no clock.
 //!
-//! [`forecast`] cleans the series, replays the experts of [`experts`] at rolling origins inside the history, lets those
+//! [`forecast`] cleans the series, and [`Trained`] learns from them and is asked. It replays the experts of [`experts`] at rolling origins inside the history, lets those
 //! speak that beat naive there ([`gate`]), and puts intervals around them that follow from what was missed
 //! ([`conformal`]). The same seed gives the same numbers on any number of threads: work in parallel is collected in
 //! order, and nothing is summed across threads.
 
 pub mod absolute;
+pub mod autoregression;
 pub mod baselines;
 pub mod classes;
 pub mod cleaning;
 pub mod conformal;
+pub mod description;
+pub mod direction;
 pub mod experts;
 pub mod features;
+pub mod forest;
 pub mod gate;
 pub mod global;
 pub mod metrics;
@@ -29,8 +33,9 @@ use serde::{Deserialize, Serialize};
 
 use classes::Class;
 use cleaning::Cleaned;
-use conformal::{Intervals, PastErrors};
-use experts::Team;
+use conformal::{About, Intervals, PastErrors};
+use direction::{Directions, Probabilities};
+use experts::{Expert, Team};
 use features::Shape;
 use gate::Panel;
 
@@ -60,11 +65,20 @@ pub struct Step {
     pub hi_95: f64,
 }
 
+/// What is expected of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// A step for each horizon.
+    pub steps: Vec<Step>,
+    /// Which way it goes; nothing where the recent level is zero.
+    pub direction: Option<Probabilities>,
+}
+
 /// What became of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A step for each horizon.
-    Forecast(Vec<Step>),
+    /// What is expected.
+    Forecast(Forecast),
     /// Nothing can be said of it.
     TooShort,
 }
@@ -110,67 +124,110 @@ pub enum ForecastError {
 pub fn forecast(
     series: &[Vec<Option<f64>>],
     settings: &Settings,
-    mut progress: impl FnMut(usize, &str),
+    progress: impl FnMut(usize, &str),
 ) -> Result<Forecasts, ForecastError> {
     let cleaned: Vec<Cleaned> = series.par_iter().map(|values| cleaning::clean(values, settings.season)).collect();
     let all: Vec<&[f64]> = cleaned.iter().map(|series| series.values.as_slice()).collect();
-    let shape = Shape::of_season(settings.season);
-    let mut outcomes = vec![Outcome::TooShort; all.len()];
-    let mut reports = Vec::new();
-    let mut done = 0;
-    for class in Class::all(settings.season) {
-        let belongs = |values: &[f64]| (class.from..class.until).contains(&values.len());
-        let members: Vec<usize> = (0..all.len()).filter(|&place| belongs(all[place])).collect();
-        if members.is_empty() {
-            continue;
-        }
-        progress(done, &format!("series of {class} points"));
-        let (report, steps) =
-            of_class(&all, &members, class, &shape, settings).map_err(|source| ForecastError::Fit { class, source })?;
-        for (&place, steps) in members.iter().zip(steps) {
-            outcomes[place] = Outcome::Forecast(steps);
-        }
-        reports.push(report);
-        done += members.len();
-    }
-    progress(all.len(), "done");
-    Ok(Forecasts { outcomes, cleaned, classes: reports })
+    let trained = Trained::learn(&all, settings, progress)?;
+    let outcomes = all.par_iter().enumerate().map(|(place, history)| trained.ask(history, Some(place))).collect();
+    let classes = trained.classes.into_iter().map(|class| class.report).collect();
+    Ok(Forecasts { outcomes, cleaned, classes })
 }
 
-fn of_class(
-    all: &[&[f64]],
-    members: &[usize],
-    class: Class,
-    shape: &Shape,
-    settings: &Settings,
-) -> Result<(ClassReport, Vec<Vec<Step>>), LinearError<f64>> {
-    let horizons = settings.horizons;
-    let cases = origins::replay(all, members, class, shape, horizons, settings.seed)?;
-    let panels = gate::open(&cases, horizons);
-    let last = |history: &[f64]| history.last().copied().unwrap_or(0.0);
-    let points: Vec<Vec<f64>> =
-        cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
-    let past = PastErrors::gather(&cases, &points, horizons);
-    let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
+/// What was learnt of many series: everything that a forecast needs besides the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trained {
+    settings: Settings,
+    classes: Vec<TrainedClass>,
+}
 
-    let team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season))?;
-    let histories: Vec<&[f64]> = members.iter().map(|&member| all[member]).collect();
-    let answers = team.ask(&histories);
-    let steps = histories
-        .par_iter()
-        .zip(&answers)
-        .zip(members)
-        .map(|((history, answers), &member)| {
-            let points = gate::combine(&panels, answers, last(history));
-            let mut steps = intervals.around(history, answers, past.of(member, None), &points);
-            if history.iter().all(|value| *value >= 0.0) {
-                steps.iter_mut().for_each(Step::keep_from_falling_below_zero);
+/// What was learnt for a class of histories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct TrainedClass {
+    report: ClassReport,
+    team: Team,
+    past: PastErrors,
+    intervals: Intervals,
+    directions: Directions,
+}
+
+impl Trained {
+    /// Learns from clean series. `progress` is told how many series are done.
+    pub fn learn(
+        all: &[&[f64]],
+        settings: &Settings,
+        mut progress: impl FnMut(usize, &str),
+    ) -> Result<Trained, ForecastError> {
+        let shape = Shape::of_season(settings.season);
+        let mut classes = Vec::new();
+        let mut done = 0;
+        for class in Class::all(settings.season) {
+            let members: Vec<usize> = (0..all.len()).filter(|&place| class.holds(all[place].len())).collect();
+            if members.is_empty() {
+                continue;
             }
-            steps
-        })
-        .collect();
-    let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
-    Ok((report, steps))
+            progress(done, &format!("series of {class} points"));
+            let trained = TrainedClass::learn(all, &members, class, &shape, settings);
+            classes.push(trained.map_err(|source| ForecastError::Fit { class, source })?);
+            done += members.len();
+        }
+        progress(all.len(), "done");
+        Ok(Trained { settings: settings.clone(), classes })
+    }
+
+    /// Forecasts a clean history; `place` is that of the series among those that were learnt from.
+    pub fn ask(&self, history: &[f64], place: Option<usize>) -> Outcome {
+        match self.classes.iter().find(|trained| trained.report.class.holds(history.len())) {
+            Some(trained) => Outcome::Forecast(trained.ask(history, place)),
+            None => Outcome::TooShort,
+        }
+    }
+}
+
+impl TrainedClass {
+    fn learn(
+        all: &[&[f64]],
+        members: &[usize],
+        class: Class,
+        shape: &Shape,
+        settings: &Settings,
+    ) -> Result<TrainedClass, LinearError<f64>> {
+        let horizons = settings.horizons;
+        let cases = origins::replay(all, members, class, shape, horizons, settings.seed)?;
+        let panels = gate::open(&cases, horizons);
+        let points: Vec<Vec<f64>> =
+            cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
+        let past = PastErrors::gather(&cases, &points, horizons);
+        let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
+        let directions = Directions::learn(&cases, &points, &past, &intervals);
+        let team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
+        let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
+        Ok(TrainedClass { report, team, past, intervals, directions })
+    }
+
+    fn ask(&self, history: &[f64], place: Option<usize>) -> Forecast {
+        let answers = self.team.ask_about(history, &self.asked());
+        let points = gate::combine(&self.report.panels, &answers, last(history));
+        let about = About::new(history, &answers, place.map_or(0.0, |place| self.past.of(place, None)));
+        let mut steps = self.intervals.around(&about, &points);
+        if history.iter().all(|value| *value >= 0.0) {
+            steps.iter_mut().for_each(Step::keep_from_falling_below_zero);
+        }
+        let direction = self.directions.probabilities(&about, &points, &self.intervals);
+        Forecast { steps, direction }
+    }
+
+    /// Returns the experts whose answers make a forecast and its intervals.
+    fn asked(&self) -> Vec<Expert> {
+        let is_asked = |expert: &Expert| {
+            conformal::SPREAD_OF.contains(expert) || self.report.panels.iter().any(|panel| panel.experts.contains(expert))
+        };
+        Expert::ALL.into_iter().filter(is_asked).collect()
+    }
+}
+
+fn last(history: &[f64]) -> f64 {
+    history.last().copied().unwrap_or(0.0)
 }
 
 impl Step {

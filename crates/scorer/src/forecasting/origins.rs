@@ -19,6 +19,8 @@ pub struct Case<'a> {
     pub series: usize,
     /// Which origin it stands at, the latest is 0.
     pub origin: usize,
+    /// Which stretch of time what came lies in: origins whose futures overlap share one.
+    pub stretch: usize,
     /// What was known.
     pub history: &'a [f64],
     /// What came.
@@ -84,14 +86,15 @@ pub fn replay<'a>(
         if places.is_empty() {
             continue;
         }
-        let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season))?;
+        let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season), seed)?;
         let histories: Vec<&'a [f64]> = places.iter().map(|&(series, from, until)| &all[series][from..until]).collect();
         let answers = team.ask(&histories);
         for ((&(series, _, until), history), answers) in places.iter().zip(&histories).zip(answers) {
             let scale = usable_scale(mean_absolute_change(history, 1), history);
             if scale > 0.0 {
                 let actual = &all[series][until..until + horizons];
-                cases.push(Case { series, origin, history, actual, scale, answers });
+                let stretch = end_gap / horizons;
+                cases.push(Case { series, origin, stretch, history, actual, scale, answers });
             }
         }
     }

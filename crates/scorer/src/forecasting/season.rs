@@ -1,6 +1,6 @@
 //! Season: whether a series has one, and its index.
 
-use super::statistics::mean;
+use super::statistics::{deviation, mean};
 
 /// A season as factors or addends, one a step, and where in it the series ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,25 @@ impl Season {
             let share = self.index[(after + ahead) % self.index.len()];
             *value = if self.is_multiplied { *value * share } else { *value + share };
         }
+    }
+
+    /// Returns the share of what moves around the level that the season explains, 0 to 1: one less the variance of what is
+    /// left without it, divided by that of what is there (Wang, Smith and Hyndman 2006).
+    pub fn strength(&self, values: &[f64]) -> f64 {
+        let length = self.index.len();
+        let around = |values: &[f64]| -> Vec<f64> {
+            let level = centred_means(values, length);
+            level.iter().zip(&values[length / 2..]).map(|(level, value)| value - level).collect()
+        };
+        let (whole, left) = (deviation(&around(values)), deviation(&around(&self.remove(values))));
+        if whole > 0.0 { (1.0 - (left / whole).powi(2)).max(0.0) } else { 0.0 }
+    }
+
+    /// Returns the steps from the last of so many values to the next peak, at least one.
+    pub fn steps_until_peak(&self, count: usize) -> usize {
+        let length = self.index.len();
+        let peak = (0..length).max_by(|one, other| self.index[*one].total_cmp(&self.index[*other])).unwrap_or(0);
+        1 + (peak + length - count % length) % length
     }
 
     fn without(&self, value: f64, place: usize) -> f64 {

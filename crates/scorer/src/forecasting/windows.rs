@@ -106,6 +106,11 @@ impl Windows {
         self.moves[row * self.horizons + horizon - 1]
     }
 
+    /// Returns the values that moves lead to from the last value of the history at the end.
+    pub fn values_after(&self, last: f64, moves: Vec<f64>) -> Vec<f64> {
+        moves.into_iter().map(|moved| last + moved * self.scales[0]).collect()
+    }
+
     fn push(&mut self, history: &[f64], series: usize, scale: f64, shape: &Shape) {
         features::common(history, scale, shape, &mut self.common);
         for horizon in 1..=self.horizons {
