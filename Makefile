@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-competition bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-competition bench-forecast bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -23,6 +23,10 @@ test: packages
 bench-quota: packages
 	cargo build --locked --profile demo -p digitallz
 	DIGITALLZ_BINARY=$(abspath $(DIGITALLZ_DEMO)) cargo bench --quiet --locked --profile dev -p digitallz --bench quota
+
+## How well series are forecast, by rolling origins inside the training data beside the repository (BENCH_ORIGINS).
+bench-forecast:
+	cargo bench --quiet --locked --profile demo -p digitallz --bench forecast
 
 ## Read a million SERP entries, beside a plain COPY of the same rows, in empty tables and in grown ones (BENCH_ENTRIES, _GROWTH).
 bench-process: packages

@@ -31,5 +31,6 @@ mod recordings;
 mod reprocess;
 mod scheduler;
 mod schema;
+mod series;
 mod signals;
 mod terms;

@@ -12,6 +12,8 @@ use digitallz_processor::imports::{DecimalMark, Encoding};
 use digitallz_scorer::target::ModelName;
 use uuid::Uuid;
 
+use crate::series_file::Frequency;
+
 const EXIT_CODES: &str = "Exit codes:
   0   done
   1   failed
@@ -121,6 +123,10 @@ pub enum Command {
     /// Predictions of demand and competition, and what came of earlier ones.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
+    /// Predict series of your own, from a file to a file; needs no database.
+    Forecast(SeriesForecastArgs),
+    /// Predict a training file of series and hold it against what came, beside naive, seasonal naive and theta.
+    Evaluate(EvaluateArgs),
     /// What could not be read: payloads, rows and values that were set aside.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -724,6 +730,52 @@ pub struct ImportArgs {
     /// Keep models and calibrations from learning of it.
     #[arg(long)]
     pub no_training: bool,
+}
+
+/// Options of `forecast`.
+#[derive(Debug, Args)]
+pub struct SeriesForecastArgs {
+    /// The series: CSV with columns `series,timestamp,value`, or a series a line, its name first, as in the M4 competition.
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+    /// How far apart the points are.
+    #[arg(long, value_enum)]
+    pub frequency: Frequency,
+    /// Steps ahead.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u16).range(1..=400))]
+    pub horizon: u16,
+    /// Steps of a season; 52 for weeks, 7 for days and 12 for months unless given.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub season: Option<u16>,
+    /// Where the forecasts are written: CSV with columns `series,step,point,lo80,hi80,lo95,hi95`.
+    #[arg(long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Seed of what is drawn at random: the same seed gives the same numbers.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+}
+
+/// Options of `evaluate`.
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// The series up to where they are forecast from, in either form that `forecast` reads.
+    #[arg(long, value_name = "FILE")]
+    pub train: PathBuf,
+    /// What came after, of the same series.
+    #[arg(long, value_name = "FILE")]
+    pub test: PathBuf,
+    /// How far apart the points are.
+    #[arg(long, value_enum, default_value = "weekly")]
+    pub frequency: Frequency,
+    /// Steps ahead that are measured; all of the test file unless given.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u16).range(1..=400))]
+    pub horizon: Option<u16>,
+    /// Steps of a season; 52 for weeks, 7 for days and 12 for months unless given.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub season: Option<u16>,
+    /// Seed of what is drawn at random.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
 }
 
 /// What a file holds.

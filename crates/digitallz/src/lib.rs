@@ -12,6 +12,7 @@ pub mod postgres;
 pub mod progress;
 pub mod roles;
 pub mod scheduler;
+pub mod series_file;
 pub mod session;
 pub mod settings;
 

@@ -18,6 +18,7 @@ pub mod competition;
 mod demotion;
 pub mod entry;
 pub mod features;
+pub mod forecasting;
 pub mod intervals;
 pub mod ledger;
 pub mod material;

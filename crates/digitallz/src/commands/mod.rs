@@ -6,6 +6,8 @@ pub mod crawl;
 mod database;
 pub mod dictionary;
 mod doctor;
+mod evaluate;
+mod forecast;
 mod import;
 mod ingest;
 mod jobs;
@@ -47,6 +49,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Models(command) => models::run(&cli, command).await,
         Command::Score(command) => score::run(&cli, command).await,
         Command::Predictions(command) => predictions::run(&cli, command).await,
+        Command::Forecast(args) => forecast::run(&cli, args),
+        Command::Evaluate(args) => evaluate::run(&cli, args),
         Command::Quarantine(command) => quarantine::run(&cli, command).await,
         Command::Sources(command) => sources::run(&cli, command).await,
         Command::Doctor { offline } => doctor::run(&cli, *offline).await,

@@ -1,0 +1,70 @@
+//! Dirty histories and young ones, on every third series, beside what is said of them clean and whole.
+
+use digitallz_scorer::forecasting::metrics::{self, Errors};
+use digitallz_scorer::forecasting::random::Random;
+use serde_json::{Map, Value, json};
+
+use crate::Measured;
+
+/// Every so many series are taken, to save time.
+const EVERY: usize = 3;
+
+/// Of these, every so many are young.
+const YOUNG_EVERY: usize = 2;
+
+/// Lengths of young histories.
+const LENGTHS: [usize; 5] = [2, 4, 8, 16, 26];
+
+const SEED: u64 = 7;
+
+/// Measures all of it; prints a line each.
+pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
+    let all: Vec<&Vec<f64>> = all.iter().step_by(EVERY).collect();
+    let places: Vec<usize> = (0..all.len()).collect();
+    let whole = |place: usize| &all[place][..all[place].len() - horizons];
+    let actual = |place: usize| &all[place][all[place].len() - horizons..];
+    let run = |histories: &[Vec<Option<f64>>]| crate::measure(histories, &places, horizons, &whole, &actual);
+    let changed = |change: &dyn Fn(usize, usize, f64) -> Option<f64>| -> Vec<Vec<Option<f64>>> {
+        let each = |place: usize| whole(place).iter().enumerate().map(move |(at, value)| change(place, at, *value));
+        places.iter().map(|&place| each(place).collect()).collect()
+    };
+    let drawn = |place: usize, at: usize| Random::new(SEED, (place * 10_000 + at) as u64).share();
+    let mut numbers = Map::new();
+
+    eprintln!("robustness: clean");
+    let clean = owa(&run(&changed(&|_, _, value| Some(value)))?);
+    eprintln!("robustness: missing weeks");
+    let missing = owa(&run(&changed(&|place, at, value| (drawn(place, at) >= 0.1).then_some(value)))?);
+    eprintln!("robustness: spikes");
+    let spiked =
+        owa(&run(&changed(&|place, at, value| Some(if drawn(place, at) < 0.02 { 10.0 * value } else { value })))?);
+    for (name, value) in [("clean", clean), ("missing", missing), ("spiked", spiked)] {
+        println!("  {name:<10} OWA {value:.4}, {:.4} of clean", value / clean);
+        numbers.insert(name.to_owned(), json!(value));
+    }
+
+    for length in LENGTHS {
+        eprintln!("robustness: {length} points");
+        let is_young = |place: usize| place % YOUNG_EVERY == 0;
+        let histories: Vec<Vec<Option<f64>>> = places
+            .iter()
+            .map(|&place| {
+                let history = whole(place);
+                let from = if is_young(place) { history.len() - length } else { 0 };
+                history[from..].iter().copied().map(Some).collect()
+            })
+            .collect();
+        let mut young = run(&histories)?;
+        young.retain(|measured| is_young(measured.series));
+        let value = owa(&young);
+        println!("  {length:>2} points  OWA {value:.4}");
+        numbers.insert(format!("points_{length}"), json!(value));
+    }
+    Ok(Value::Object(numbers))
+}
+
+fn owa(measured: &[Measured]) -> f64 {
+    let ours: Vec<Errors> = measured.iter().map(|measured| measured.ours).collect();
+    let naive: Vec<Errors> = measured.iter().map(|measured| measured.baselines[0]).collect();
+    metrics::summary(&ours, &naive).owa
+}

@@ -1,0 +1,268 @@
+//! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
+//!
+//! Two steps. A line for a high quantile predicts the logarithm of the error from how the history moved, how far the
+//! experts are apart, the horizon, and what was missed of the same series at other origins. Then the quantiles of what remains, error / predicted size, are read off by split
+//! conformal prediction for every horizon with its neighbours; both ends have their own.
+
+use std::collections::BTreeMap;
+
+use linfa_linear::LinearError;
+use serde::{Deserialize, Serialize};
+
+use super::absolute::{self, Fitting, Rows, dot};
+use super::experts::{Answers, Expert};
+use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
+use super::windows::usable_scale;
+use super::{Step, origins::Case};
+
+/// How far these are apart says how uncertain things are; they are quick to ask.
+pub const SPREAD_OF: [Expert; 7] = [
+    Expert::Naive,
+    Expert::SeasonalNaive,
+    Expert::Mean,
+    Expert::DampedHolt,
+    Expert::Theta,
+    Expert::Global,
+    Expert::GlobalLog,
+];
+
+/// Features of the size of an error, the intercept not counted.
+const FEATURE_COUNT: usize = 9;
+
+/// Fewer errors than this teach nothing about their size.
+const ERRORS_MIN: usize = 60;
+
+/// Of fewer errors both ends share one quantile: there are too few to tell how they differ.
+const ERRORS_OF_BOTH_SIDES: usize = 2_000;
+
+/// The quantile of the errors that the line predicts: large errors decide how wide intervals must be.
+const LINE_QUANTILE: f64 = 0.8;
+
+/// Of fewer errors the quantiles are mixed with those of a distribution with heavy tails.
+const ERRORS_ENOUGH: usize = 200;
+
+/// What stands in for errors that are not there: Student's t with three degrees of freedom at 5 %, 15 %, ... 95 % and its
+/// far ends, of which half are less than 1.
+const STAND_INS: [f64; 7] = [0.18, 0.56, 1.0, 1.6, 2.6, 4.2, 7.0];
+
+/// Of a series that was missed by more than so much it is known well enough that it is missed.
+const RATIO_MAX: f64 = 50.0;
+
+const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
+
+/// How much was missed of each series at the origins, in what is usual for the step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PastErrors {
+    /// By series: the origin and the mean error there.
+    of_series: BTreeMap<usize, Vec<(usize, f64)>>,
+}
+
+impl PastErrors {
+    /// Gathers what was missed; `points` are the combinations, one a case.
+    pub fn gather(cases: &[Case<'_>], points: &[Vec<f64>], horizons: usize) -> PastErrors {
+        let error = |(case, points): (&Case<'_>, &Vec<f64>), index: usize| {
+            (case.actual[index] - points[index]).abs() / case.scale
+        };
+        let usual: Vec<f64> = (0..horizons)
+            .map(|index| median_of(&mut cases.iter().zip(points).map(|pair| error(pair, index)).collect::<Vec<_>>()))
+            .collect();
+        let mut of_series: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
+        for (case, points) in cases.iter().zip(points) {
+            let ratios: Vec<f64> =
+                (0..horizons).map(|index| error((case, points), index) / (usual[index] + 1e-9)).collect();
+            of_series.entry(case.series).or_default().push((case.origin, mean(&ratios).min(RATIO_MAX)));
+        }
+        PastErrors { of_series }
+    }
+
+    /// Returns the logarithm of what was missed of a series at all origins but one; zero, the usual, where nothing was.
+    pub fn of(&self, series: usize, but: Option<usize>) -> f64 {
+        let all = self.of_series.get(&series).map(Vec::as_slice).unwrap_or_default();
+        let others: Vec<f64> = all.iter().filter(|(origin, _)| Some(*origin) != but).map(|(_, ratio)| *ratio).collect();
+        if others.is_empty() { 0.0 } else { (mean(&others) + 0.05).ln() }
+    }
+}
+
+/// The intervals of a class of histories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Intervals {
+    means: Vec<f64>,
+    deviations: Vec<f64>,
+    coefficients: Vec<f64>,
+    /// Ends by horizon, in predicted sizes.
+    ends: Vec<Ends>,
+}
+
+/// The ends of the intervals of a horizon, in predicted sizes of the error.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Ends {
+    lo_95: f64,
+    lo_80: f64,
+    hi_80: f64,
+    hi_95: f64,
+}
+
+impl Intervals {
+    /// Learns from what was said at the origins; `points` are the combinations, one a case.
+    pub fn learn(
+        cases: &[Case<'_>],
+        points: &[Vec<f64>],
+        past: &PastErrors,
+        horizons: usize,
+    ) -> Result<Intervals, LinearError<f64>> {
+        let about = |case: &Case<'_>| past.of(case.series, Some(case.origin));
+        let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
+        let mut targets = Vec::new();
+        for (case, points) in cases.iter().zip(points) {
+            let about = About::new(case.history, &case.answers, about(case));
+            for horizon in 1..=horizons {
+                rows.values.extend(about.features(points[horizon - 1], horizon));
+                rows.values.push(1.0);
+                let error = (case.actual[horizon - 1] - points[horizon - 1]).abs() / case.scale;
+                targets.push((error + 0.02).ln());
+            }
+        }
+        let mut intervals = Intervals::size_of_changes();
+        if targets.len() >= ERRORS_MIN {
+            let (means, deviations) = standardise(&mut rows);
+            let coefficients = absolute::fit_quantile(&rows, &targets, LINE_QUANTILE, FITTING)?;
+            intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
+        }
+        let mut ratios = vec![Vec::new(); horizons];
+        for (case, points) in cases.iter().zip(points) {
+            let about = About::new(case.history, &case.answers, about(case));
+            for horizon in 1..=horizons {
+                let size = intervals.size(&about, points[horizon - 1], horizon);
+                ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
+            }
+        }
+        intervals.ends = (0..horizons).map(|index| ends(&ratios, index)).collect();
+        Ok(intervals)
+    }
+
+    /// Puts intervals around the points of a history.
+    pub fn around(&self, about: &About<'_>, points: &[f64]) -> Vec<Step> {
+        points
+            .iter()
+            .enumerate()
+            .map(|(index, &point)| {
+                let size = self.size(about, point, index + 1);
+                let ends = self.ends[index];
+                let (lo_80, hi_80) = ((point + size * ends.lo_80).min(point), (point + size * ends.hi_80).max(point));
+                Step {
+                    point,
+                    lo_80,
+                    hi_80,
+                    lo_95: (point + size * ends.lo_95).min(lo_80),
+                    hi_95: (point + size * ends.hi_95).max(hi_80),
+                }
+            })
+            .collect()
+    }
+
+    /// Returns the mean of the predicted sizes of a history's errors.
+    pub fn mean_size(&self, about: &About<'_>, points: &[f64]) -> f64 {
+        let sizes = points.iter().enumerate().map(|(index, &point)| self.size(about, point, index + 1));
+        sizes.sum::<f64>() / points.len().max(1) as f64
+    }
+
+    /// The size where nothing could be learnt: the usual change over as many steps.
+    fn size_of_changes() -> Intervals {
+        let mut coefficients = vec![0.0; FEATURE_COUNT + 1];
+        coefficients[0] = 1.0;
+        Intervals {
+            means: vec![0.0; FEATURE_COUNT],
+            deviations: vec![1.0; FEATURE_COUNT],
+            coefficients,
+            ends: Vec::new(),
+        }
+    }
+
+    /// Returns the predicted size of an error; zero for a series that never changed.
+    fn size(&self, about: &About<'_>, point: f64, horizon: usize) -> f64 {
+        if about.scale <= 0.0 {
+            return 0.0;
+        }
+        let mut row = about.features(point, horizon).to_vec();
+        for (value, (mean, deviation)) in row.iter_mut().zip(self.means.iter().zip(&self.deviations)) {
+            *value = (*value - mean) / deviation;
+        }
+        row.push(1.0);
+        about.scale * dot(&row, &self.coefficients).clamp(-6.0, 6.0).exp()
+    }
+}
+
+/// What the size of an error may follow from.
+pub struct About<'a> {
+    history: &'a [f64],
+    answers: &'a Answers,
+    scale: f64,
+    past: f64,
+}
+
+impl<'a> About<'a> {
+    /// Tells of a history; `past` is what was missed of the series before, see [`PastErrors::of`].
+    pub fn new(history: &'a [f64], answers: &'a Answers, past: f64) -> About<'a> {
+        let scale = usable_scale(mean_absolute_change(history, 1), history);
+        About { history, answers, scale, past }
+    }
+
+    /// Returns the values that are known.
+    pub fn history(&self) -> &[f64] {
+        self.history
+    }
+
+    fn features(&self, point: f64, horizon: usize) -> [f64; FEATURE_COUNT] {
+        let log = |value: f64| (value / self.scale + 0.05).ln();
+        let recent = |count: usize| &self.history[self.history.len().saturating_sub(count)..];
+        let over_horizon = mean_absolute_change(recent(160), horizon.min(self.history.len().saturating_sub(1)).max(1));
+        let answers = SPREAD_OF.iter().filter_map(|expert| self.answers[*expert as usize].as_ref());
+        let said: Vec<f64> = answers.map(|values| values[horizon - 1]).collect();
+        let last = self.history.last().copied().unwrap_or(0.0);
+        [
+            log(over_horizon),
+            log(mean_absolute_change(recent(53), 1)),
+            log(mean_absolute_change(recent(14), 1)),
+            log(deviation(recent(52))),
+            log(deviation(&said)),
+            log((point - last).abs()),
+            log(last.abs()),
+            (horizon as f64).ln(),
+            self.past,
+        ]
+    }
+}
+
+/// Mixes few errors, in predicted sizes, with those of a distribution with heavy tails.
+pub(super) fn mix_if_few(errors: &mut Vec<f64>) {
+    if errors.len() < ERRORS_ENOUGH {
+        errors.extend(STAND_INS.iter().flat_map(|size| [-size, *size]));
+    }
+}
+
+fn ends(ratios: &[Vec<f64>], index: usize) -> Ends {
+    let mut pool: Vec<f64> = ratios[index.saturating_sub(1)..(index + 2).min(ratios.len())].concat();
+    mix_if_few(&mut pool);
+    if pool.len() < ERRORS_OF_BOTH_SIDES {
+        let mirrored: Vec<f64> = pool.iter().map(|ratio| -ratio).collect();
+        pool.extend(mirrored);
+    }
+    pool.sort_by(f64::total_cmp);
+    // One more place than there are errors: the next one may lie beyond all of them.
+    let at = |share: f64| at_share(&pool, share * (pool.len() + 1) as f64 - 1.0);
+    Ends { lo_95: at(0.025), lo_80: at(0.1), hi_80: at(0.9), hi_95: at(0.975) }
+}
+
+fn standardise(rows: &mut Rows) -> (Vec<f64>, Vec<f64>) {
+    let width = rows.width;
+    let column = |place: usize| rows.values.iter().skip(place).step_by(width).copied().collect::<Vec<f64>>();
+    let columns: Vec<Vec<f64>> = (0..width - 1).map(column).collect();
+    let means: Vec<f64> = columns.iter().map(|column| super::statistics::mean(column)).collect();
+    let deviations: Vec<f64> = columns.iter().map(|column| deviation(column) + 1e-9).collect();
+    for row in rows.values.chunks_exact_mut(width) {
+        for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {
+            *value = (*value - mean) / deviation;
+        }
+    }
+    (means, deviations)
+}

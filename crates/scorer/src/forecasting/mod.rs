@@ -1,0 +1,244 @@
+//! The forecasting engine: many series in, points and intervals out. No files, no database, no clock.
+//!
+//! [`forecast`] cleans the series, and [`Trained`] learns from them and is asked. It replays the experts of [`experts`] at rolling origins inside the history, lets those
+//! speak that beat naive there ([`gate`]), and puts intervals around them that follow from what was missed
+//! ([`conformal`]). The same seed gives the same numbers on any number of threads: work in parallel is collected in
+//! order, and nothing is summed across threads.
+
+pub mod absolute;
+pub mod autoregression;
+pub mod baselines;
+pub mod classes;
+pub mod cleaning;
+pub mod conformal;
+pub mod description;
+pub mod direction;
+pub mod experts;
+pub mod features;
+pub mod forest;
+pub mod gate;
+pub mod global;
+pub mod metrics;
+pub mod origins;
+pub mod random;
+pub mod season;
+pub mod smoothing;
+pub mod statistics;
+pub mod theta;
+pub mod windows;
+
+use linfa_linear::LinearError;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use classes::Class;
+use cleaning::Cleaned;
+use conformal::{About, Intervals, PastErrors};
+use direction::{Directions, Probabilities};
+use experts::{Expert, Team};
+use features::Shape;
+use gate::Panel;
+
+/// What is to be forecast, and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Steps of a season: 52 for weeks, 7 for days, 12 for months.
+    pub season: usize,
+    /// Steps ahead.
+    pub horizons: usize,
+    /// Seed of what is drawn at random.
+    pub seed: u64,
+}
+
+/// A forecast of one step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The value expected.
+    pub point: f64,
+    /// Lower end of the 80 % interval.
+    pub lo_80: f64,
+    /// Upper end of the 80 % interval.
+    pub hi_80: f64,
+    /// Lower end of the 95 % interval.
+    pub lo_95: f64,
+    /// Upper end of the 95 % interval.
+    pub hi_95: f64,
+}
+
+/// What is expected of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// A step for each horizon.
+    pub steps: Vec<Step>,
+    /// Which way it goes; nothing where the recent level is zero.
+    pub direction: Option<Probabilities>,
+}
+
+/// What became of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// What is expected.
+    Forecast(Forecast),
+    /// Nothing can be said of it.
+    TooShort,
+}
+
+/// The forecasts of all series, and who made them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forecasts {
+    /// One a series, in the order of these.
+    pub outcomes: Vec<Outcome>,
+    /// What the cleaner did.
+    pub cleaned: Vec<Cleaned>,
+    /// Who had a say, by class.
+    pub classes: Vec<ClassReport>,
+}
+
+/// Who had a say about a class of histories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassReport {
+    /// The class.
+    pub class: Class,
+    /// Its series.
+    pub series_count: usize,
+    /// Histories at past origins that were judged by.
+    pub case_count: usize,
+    /// The experts, by horizon.
+    pub panels: Vec<Panel>,
+}
+
+/// Why nothing could be forecast.
+#[derive(Debug, thiserror::Error)]
+pub enum ForecastError {
+    /// The linear solver failed.
+    #[error("failed to fit the series of {class} points")]
+    Fit {
+        /// The class of their histories.
+        class: Class,
+        /// Why.
+        source: LinearError<f64>,
+    },
+}
+
+/// Forecasts many series, which may have missing points. `progress` is told how many series are done.
+pub fn forecast(
+    series: &[Vec<Option<f64>>],
+    settings: &Settings,
+    progress: impl FnMut(usize, &str),
+) -> Result<Forecasts, ForecastError> {
+    let cleaned: Vec<Cleaned> = series.par_iter().map(|values| cleaning::clean(values, settings.season)).collect();
+    let all: Vec<&[f64]> = cleaned.iter().map(|series| series.values.as_slice()).collect();
+    let trained = Trained::learn(&all, settings, progress)?;
+    let outcomes = all.par_iter().enumerate().map(|(place, history)| trained.ask(history, Some(place))).collect();
+    let classes = trained.classes.into_iter().map(|class| class.report).collect();
+    Ok(Forecasts { outcomes, cleaned, classes })
+}
+
+/// What was learnt of many series: everything that a forecast needs besides the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trained {
+    settings: Settings,
+    classes: Vec<TrainedClass>,
+}
+
+/// What was learnt for a class of histories.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct TrainedClass {
+    report: ClassReport,
+    team: Team,
+    past: PastErrors,
+    intervals: Intervals,
+    directions: Directions,
+}
+
+impl Trained {
+    /// Learns from clean series. `progress` is told how many series are done.
+    pub fn learn(
+        all: &[&[f64]],
+        settings: &Settings,
+        mut progress: impl FnMut(usize, &str),
+    ) -> Result<Trained, ForecastError> {
+        let shape = Shape::of_season(settings.season);
+        let mut classes = Vec::new();
+        let mut done = 0;
+        for class in Class::all(settings.season) {
+            let members: Vec<usize> = (0..all.len()).filter(|&place| class.holds(all[place].len())).collect();
+            if members.is_empty() {
+                continue;
+            }
+            progress(done, &format!("series of {class} points"));
+            let trained = TrainedClass::learn(all, &members, class, &shape, settings);
+            classes.push(trained.map_err(|source| ForecastError::Fit { class, source })?);
+            done += members.len();
+        }
+        progress(all.len(), "done");
+        Ok(Trained { settings: settings.clone(), classes })
+    }
+
+    /// Forecasts a clean history; `place` is that of the series among those that were learnt from.
+    pub fn ask(&self, history: &[f64], place: Option<usize>) -> Outcome {
+        match self.classes.iter().find(|trained| trained.report.class.holds(history.len())) {
+            Some(trained) => Outcome::Forecast(trained.ask(history, place)),
+            None => Outcome::TooShort,
+        }
+    }
+}
+
+impl TrainedClass {
+    fn learn(
+        all: &[&[f64]],
+        members: &[usize],
+        class: Class,
+        shape: &Shape,
+        settings: &Settings,
+    ) -> Result<TrainedClass, LinearError<f64>> {
+        let horizons = settings.horizons;
+        let cases = origins::replay(all, members, class, shape, horizons, settings.seed)?;
+        let panels = gate::open(&cases, horizons);
+        let points: Vec<Vec<f64>> =
+            cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
+        let past = PastErrors::gather(&cases, &points, horizons);
+        let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
+        let directions = Directions::learn(&cases, &points, &past, &intervals);
+        let team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
+        let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
+        Ok(TrainedClass { report, team, past, intervals, directions })
+    }
+
+    fn ask(&self, history: &[f64], place: Option<usize>) -> Forecast {
+        let answers = self.team.ask_about(history, &self.asked());
+        let points = gate::combine(&self.report.panels, &answers, last(history));
+        let about = About::new(history, &answers, place.map_or(0.0, |place| self.past.of(place, None)));
+        let mut steps = self.intervals.around(&about, &points);
+        if history.iter().all(|value| *value >= 0.0) {
+            steps.iter_mut().for_each(Step::keep_from_falling_below_zero);
+        }
+        let direction = self.directions.probabilities(&about, &points, &self.intervals);
+        Forecast { steps, direction }
+    }
+
+    /// Returns the experts whose answers make a forecast and its intervals.
+    fn asked(&self) -> Vec<Expert> {
+        let is_asked = |expert: &Expert| {
+            conformal::SPREAD_OF.contains(expert) || self.report.panels.iter().any(|panel| panel.experts.contains(expert))
+        };
+        Expert::ALL.into_iter().filter(is_asked).collect()
+    }
+}
+
+fn last(history: &[f64]) -> f64 {
+    history.last().copied().unwrap_or(0.0)
+}
+
+impl Step {
+    /// A step that is known for certain, as far as anybody can tell.
+    pub fn exactly(point: f64) -> Step {
+        Step { point, lo_80: point, hi_80: point, lo_95: point, hi_95: point }
+    }
+
+    fn keep_from_falling_below_zero(&mut self) {
+        for value in [&mut self.point, &mut self.lo_80, &mut self.hi_80, &mut self.lo_95, &mut self.hi_95] {
+            *value = value.max(0.0);
+        }
+    }
+}

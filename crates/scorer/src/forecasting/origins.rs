@@ -1,0 +1,141 @@
+//! Rolling origins inside the training data: the experts are taught and asked as they would have been then.
+//!
+//! Each class of histories has origins of its own. Its members stand there with what they had; where they are few or too
+//! young to look back, longer series stand in, cut down to a member's length.
+
+use linfa_linear::LinearError;
+
+use super::classes::{Class, POINTS_MIN};
+use super::experts::{Answers, Team};
+use super::features::Shape;
+use super::random::Random;
+use super::statistics::mean_absolute_change;
+use super::windows::{Take, usable_scale};
+
+/// One history at one origin, what the experts said of it, and what came.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// Which series it is of.
+    pub series: usize,
+    /// Which origin it stands at, the latest is 0.
+    pub origin: usize,
+    /// Which stretch of time what came lies in: origins whose futures overlap share one.
+    pub stretch: usize,
+    /// What was known.
+    pub history: &'a [f64],
+    /// What came.
+    pub actual: &'a [f64],
+    /// The mean absolute change of the history.
+    pub scale: f64,
+    /// What the experts said.
+    pub answers: Answers,
+}
+
+/// Examples that the experts are taught with; more of them forecast no better.
+const EXAMPLES_MAX: usize = 20_000;
+
+/// The same at past origins, of which there are many.
+const EXAMPLES_AT_ORIGINS_MAX: usize = 10_000;
+
+/// Cases that are enough to judge by; members beyond are thinned out evenly.
+const CASES_ENOUGH: usize = 150;
+
+/// Cases of one origin at most.
+const CASES_OF_ORIGIN_MAX: usize = 1_500;
+
+/// Origins at most.
+const ORIGINS_MAX: usize = 5;
+
+/// Origins of short histories, which overlap.
+const ORIGINS_OF_SHORT_MAX: usize = 8;
+
+/// A member must have had such a share of the shortest history of its class.
+const SHARE_OF_CLASS: f64 = 0.6;
+
+/// Returns how the training examples of a class are taken.
+pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Take {
+    let history_min = match class.from {
+        0..8 => POINTS_MIN,
+        8..26 => 6,
+        26..52 => 13,
+        from => from.min(season).min(30),
+    };
+    Take {
+        horizons,
+        stride: 1,
+        cuts_max: usize::MAX,
+        history_min,
+        history_max: if class.is_longest() { usize::MAX } else { class.until - 1 },
+        end_gap,
+        examples_max: if end_gap == 0 { EXAMPLES_MAX } else { EXAMPLES_AT_ORIGINS_MAX },
+    }
+}
+
+/// Replays the experts on the histories of a class; `members` are their places among all series.
+pub fn replay<'a>(
+    all: &[&'a [f64]],
+    members: &[usize],
+    class: Class,
+    shape: &Shape,
+    horizons: usize,
+    seed: u64,
+) -> Result<Vec<Case<'a>>, LinearError<f64>> {
+    let mut cases = Vec::new();
+    for (origin, end_gap) in gaps(all, members, class, horizons).into_iter().enumerate() {
+        let places = standing(all, members, class, horizons, end_gap, seed);
+        if places.is_empty() {
+            continue;
+        }
+        let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season), seed)?;
+        let histories: Vec<&'a [f64]> = places.iter().map(|&(series, from, until)| &all[series][from..until]).collect();
+        let answers = team.ask(&histories);
+        for ((&(series, _, until), history), answers) in places.iter().zip(&histories).zip(answers) {
+            let scale = usable_scale(mean_absolute_change(history, 1), history);
+            if scale > 0.0 {
+                let actual = &all[series][until..until + horizons];
+                let stretch = end_gap / horizons;
+                cases.push(Case { series, origin, stretch, history, actual, scale, answers });
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// Returns how far before the ends of the series the origins lie.
+fn gaps(all: &[&[f64]], members: &[usize], class: Class, horizons: usize) -> Vec<usize> {
+    let longest = all.iter().map(|values| values.len()).max().unwrap_or(0);
+    let is_short = members.iter().all(|&member| all[member].len() < class.from + 5 * horizons);
+    let (spacing, count) =
+        if is_short { (horizons.div_ceil(2), ORIGINS_OF_SHORT_MAX) } else { (horizons, ORIGINS_MAX) };
+    (0..count).map(|back| horizons + back * spacing).filter(|gap| gap + POINTS_MIN <= longest).collect()
+}
+
+/// Returns who stands at an origin: series, first point and end of what it shows.
+fn standing(
+    all: &[&[f64]],
+    members: &[usize],
+    class: Class,
+    horizons: usize,
+    end_gap: usize,
+    seed: u64,
+) -> Vec<(usize, usize, usize)> {
+    let least = ((class.from as f64 * SHARE_OF_CLASS) as usize).max(POINTS_MIN);
+    let of_members = members.iter().filter_map(|&series| {
+        let until = all[series].len().checked_sub(end_gap)?;
+        (until >= least).then_some((series, 0, until))
+    });
+    let mut places: Vec<(usize, usize, usize)> = of_members.collect();
+    if places.len() * ORIGINS_MAX < CASES_ENOUGH && !class.is_longest() && !members.is_empty() {
+        let mut random = Random::new(seed, end_gap as u64);
+        for (series, values) in all.iter().enumerate() {
+            let count = all[members[random.below(members.len())]].len();
+            let Some(until) = values.len().checked_sub(end_gap) else { continue };
+            if values.len() >= class.until && until >= count {
+                places.push((series, until - count, until));
+            }
+        }
+    }
+    debug_assert!(horizons <= end_gap);
+    let step = places.len().div_ceil(CASES_OF_ORIGIN_MAX).max(1);
+    places.into_iter().step_by(step).collect()
+}
