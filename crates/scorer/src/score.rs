@@ -15,7 +15,6 @@ use crate::competition::{self, Definition, Published, SCORE_VERSION};
 use crate::entry::{self, EntryPrediction, Results};
 use crate::features::{FEATURE_SET_VERSION, FeatureError, Panel};
 use crate::prediction::{self, Prediction, Predictor};
-use crate::registry;
 use crate::series::{self, History, Measure, MeasuredWeek, ScoredWeek};
 use crate::target::{ModelName, Target};
 use crate::{Context, demotion, permission};

@@ -86,7 +86,10 @@ mod tests {
     fn changes_that_alternate_go_on_alternating() {
         let history: Vec<f64> = (0..80).map(|place| 10.0 + f64::from(place % 2)).collect();
         let points = forecast(&history, 3).unwrap();
-        assert!(points.iter().zip([10.0, 11.0, 10.0]).all(|(point, expected)| (point - expected).abs() < 0.1), "{points:?}");
+        assert!(
+            points.iter().zip([10.0, 11.0, 10.0]).all(|(point, expected)| (point - expected).abs() < 0.1),
+            "{points:?}"
+        );
     }
 
     #[test]

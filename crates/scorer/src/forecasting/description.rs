@@ -88,8 +88,7 @@ fn is_event(history: &[f64]) -> bool {
     let highest = history.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let high: Vec<usize> = (0..history.len()).filter(|&place| history[place] > highest / 2.0).collect();
     let (Some(first), Some(last)) = (high.first(), high.last()) else { return false };
-    let around: Vec<f64> =
-        history[..*first].iter().chain(&history[last + 1..]).map(|value| value.abs()).collect();
+    let around: Vec<f64> = history[..*first].iter().chain(&history[last + 1..]).map(|value| value.abs()).collect();
     let next = around.iter().copied().fold(0.0, f64::max);
     last - first < EVENT_MAX && around.len() > 2 * EVENT_MAX && highest > EVENT_FACTOR * next
 }
@@ -113,7 +112,10 @@ mod tests {
         assert_eq!(pattern(|week| 100.0 + 20.0 * noise(week)), Pattern::Smooth);
         assert_eq!(pattern(|week| 100.0 + 60.0 * noise(week % 52) + noise(week)), Pattern::Seasonal);
         assert_eq!(pattern(|week| if week % 3 == 0 { 5.0 + noise(week) } else { 0.0 }), Pattern::Intermittent);
-        assert_eq!(pattern(|week| if noise(week) < 0.3 { (9.0 * noise(week + 900)).exp() } else { 0.0 }), Pattern::Lumpy);
+        assert_eq!(
+            pattern(|week| if noise(week) < 0.3 { (9.0 * noise(week + 900)).exp() } else { 0.0 }),
+            Pattern::Lumpy
+        );
         assert_eq!(pattern(|week| if week == 60 { 400.0 } else { 10.0 + noise(week) }), Pattern::IsolatedEvent);
         assert_eq!(pattern(|week| if week < 120 { 10.0 + noise(week) } else { 0.0 }), Pattern::Dead);
         assert_eq!(describe(&[0.0], 52).unwrap().pattern, Pattern::Dead);

@@ -167,8 +167,7 @@ impl Team {
         let model = self.logarithmic.as_ref()?;
         let logs = logarithms(history)?;
         let end = Windows::at_end(&logs, &self.shape, self.horizons);
-        let moves =
-            if expert == Expert::LocalLog { self.pulled(model, &logs, &end)? } else { model.predict(&end, 0) };
+        let moves = if expert == Expert::LocalLog { self.pulled(model, &logs, &end)? } else { model.predict(&end, 0) };
         let values = end.values_after(*logs.last()?, moves);
         Some(values.into_iter().map(f64::exp).collect())
     }

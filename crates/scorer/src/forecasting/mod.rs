@@ -220,7 +220,8 @@ impl TrainedClass {
     /// Returns the experts whose answers make a forecast and its intervals.
     fn asked(&self) -> Vec<Expert> {
         let is_asked = |expert: &Expert| {
-            conformal::SPREAD_OF.contains(expert) || self.report.panels.iter().any(|panel| panel.experts.contains(expert))
+            conformal::SPREAD_OF.contains(expert)
+                || self.report.panels.iter().any(|panel| panel.experts.contains(expert))
         };
         Expert::ALL.into_iter().filter(is_asked).collect()
     }
