@@ -1,5 +1,7 @@
 //! Promises of the forecasting engine: the port of the reference, and the same numbers on any number of threads.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so best by stopping")]
+
 use digitallz_scorer::forecasting::absolute::Fitting;
 use digitallz_scorer::forecasting::features::Shape;
 use digitallz_scorer::forecasting::global::GlobalModel;

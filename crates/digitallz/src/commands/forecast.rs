@@ -167,7 +167,7 @@ fn show(cli: &Cli, report: &ForecastReport) -> anyhow::Result<()> {
     for class in &report.classes {
         lines.push(format!("{} series of {} points:", output::thousands(class.series_count as i64), class.class));
         for panel in &class.panels {
-            let experts: Vec<String> = panel.experts.iter().map(|expert| expert.name().to_owned()).collect();
+            let experts: Vec<&str> = panel.experts.iter().chain(&panel.hedge).map(|expert| expert.name()).collect();
             lines.push(format!(
                 "  steps {}-{}: {} ({:.0} % of the way from naive; OWA at past origins {:.3})",
                 panel.from,

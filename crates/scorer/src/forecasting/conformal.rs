@@ -257,7 +257,7 @@ fn standardise(rows: &mut Rows) -> (Vec<f64>, Vec<f64>) {
     let width = rows.width;
     let column = |place: usize| rows.values.iter().skip(place).step_by(width).copied().collect::<Vec<f64>>();
     let columns: Vec<Vec<f64>> = (0..width - 1).map(column).collect();
-    let means: Vec<f64> = columns.iter().map(|column| super::statistics::mean(column)).collect();
+    let means: Vec<f64> = columns.iter().map(|column| mean(column)).collect();
     let deviations: Vec<f64> = columns.iter().map(|column| deviation(column) + 1e-9).collect();
     for row in rows.values.chunks_exact_mut(width) {
         for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {

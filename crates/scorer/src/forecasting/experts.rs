@@ -61,6 +61,12 @@ impl Expert {
         Expert::Autoregression,
     ];
 
+    /// Tells whether it learns from other series too.
+    pub fn learns(self) -> bool {
+        use Expert::{Forest, Global, GlobalLog, Local, LocalLog};
+        matches!(self, Global | GlobalLog | Local | LocalLog | Forest)
+    }
+
     /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -149,7 +155,7 @@ impl Team {
             Expert::DampedHolt => (count >= 8).then(|| theta::damped(history, season, horizons)),
             Expert::Theta => (count >= 4).then(|| theta::theta(history, season, horizons)),
             Expert::Autoregression => autoregression::forecast(history, horizons),
-            Expert::Global | Expert::GlobalLog | Expert::Local | Expert::LocalLog | Expert::Forest => None,
+            _ => None,
         }
     }
 

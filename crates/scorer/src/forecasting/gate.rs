@@ -1,7 +1,9 @@
 //! The gate: which experts have a say for a class of histories and a horizon, and how far they are followed.
 //!
 //! An expert passes when it beat naive at the rolling origins by more than noise. The best of those that passed and
-//! those that come near it, by its own noise, are put together with equal weights. How far their mean is then followed away
+//! those that come near it, by its own noise, are put together with equal weights. Where all of these have learnt from other
+//! series, the best of those that have not and passed is mixed in: when times change at once for all series, it errs
+//! otherwise than they do. How far the mean is then followed away
 //! from naive, from not at all to all the way, is what can be defended: the share whose gain, less its noise, is greatest.
 //! Noise is how much the gain differs between series, or between stretches of time where that is more: series move
 //! together.
@@ -23,6 +25,9 @@ const NOISE: f64 = 1.5;
 /// Experts come near the best when they gain such a part of what it gains.
 const NEAR: f64 = 0.9;
 
+/// Weight of an expert that has learnt from no other series, beside those that have.
+const HEDGE: f64 = 0.2;
+
 /// Shares of the way from naive to the experts that are tried.
 const SHARES: [f64; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 
@@ -35,6 +40,8 @@ pub struct Panel {
     pub until: usize,
     /// The experts, with equal weights; naive alone where none passed.
     pub experts: Vec<Expert>,
+    /// One that has learnt from no other series and is mixed in, where all of them have.
+    pub hedge: Option<Expert>,
     /// How far they are followed away from naive, 0 to 1.
     pub share: f64,
     /// Their error at the origins beside naive's, as OWA.
@@ -51,7 +58,7 @@ pub fn combine(panels: &[Panel], answers: &Answers, last: f64) -> Vec<f64> {
     let mut points = Vec::new();
     for panel in panels {
         for horizon in panel.from..=panel.until {
-            points.push(combined(&panel.experts, panel.share, answers, horizon, last));
+            points.push(combined(&panel.experts, panel.hedge, panel.share, answers, horizon, last));
         }
     }
     points
@@ -63,7 +70,14 @@ fn groups(horizons: usize) -> impl Iterator<Item = (usize, usize)> {
 }
 
 /// Returns the mean of the experts that have an answer, so far away from naive.
-fn combined(experts: &[Expert], share: f64, answers: &Answers, horizon: usize, last: f64) -> f64 {
+fn combined(
+    experts: &[Expert],
+    hedge: Option<Expert>,
+    share: f64,
+    answers: &Answers,
+    horizon: usize,
+    last: f64,
+) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);
     for expert in experts {
         if let Some(values) = &answers[*expert as usize] {
@@ -71,7 +85,9 @@ fn combined(experts: &[Expert], share: f64, answers: &Answers, horizon: usize, l
             count += 1.0;
         }
     }
-    if count == 0.0 { last } else { last + share * (sum / count - last) }
+    let Some(said) = (count > 0.0).then(|| sum / count) else { return last };
+    let hedge = hedge.and_then(|hedge| answers[hedge as usize].as_ref()).map_or(said, |values| values[horizon - 1]);
+    last + share * ((1.0 - HEDGE) * said + HEDGE * hedge - last)
 }
 
 fn judge(cases: &[Case<'_>], from: usize, until: usize) -> Panel {
@@ -80,23 +96,24 @@ fn judge(cases: &[Case<'_>], from: usize, until: usize) -> Panel {
         .into_iter()
         .filter(|expert| *expert != Expert::Naive)
         .filter_map(|expert| {
-            let verdict = evidence.verdict(&[expert], 1.0);
-            (verdict.gain > 0.0 || evidence.best_share(&[expert]).1 > 0.0).then_some((expert, verdict.gain))
+            let verdict = evidence.verdict(&[expert], None, 1.0);
+            (verdict.gain > 0.0 || evidence.best_share(&[expert], None).1 > 0.0).then_some((expert, verdict.gain))
         })
         .collect();
     passed.sort_by(|a, b| b.1.total_cmp(&a.1));
     let least = passed.first().map_or(0.0, |(best, gain)| {
-        let noise = evidence.verdict(&[*best], 1.0).noise;
+        let noise = evidence.verdict(&[*best], None, 1.0).noise;
         (gain * NEAR).min(gain - noise)
     });
-    let experts: Vec<Expert> =
-        passed.into_iter().filter(|(_, gain)| *gain >= least).map(|(expert, _)| expert).collect();
-    let (share, defended) = evidence.best_share(&experts);
+    let experts: Vec<Expert> = passed.iter().filter(|(_, gain)| *gain >= least).map(|(expert, _)| *expert).collect();
+    let hedge = passed.iter().map(|(expert, _)| *expert).find(|expert| !expert.learns());
+    let hedge = hedge.filter(|_| experts.iter().all(|expert| expert.learns()));
+    let (share, defended) = evidence.best_share(&experts, hedge);
     if experts.is_empty() || defended <= 0.0 {
-        return Panel { from, until, experts: vec![Expert::Naive], share: 0.0, owa: 1.0 };
+        return Panel { from, until, experts: vec![Expert::Naive], hedge: None, share: 0.0, owa: 1.0 };
     }
-    let owa = 1.0 - evidence.verdict(&experts, share).gain;
-    Panel { from, until, experts, share, owa }
+    let owa = 1.0 - evidence.verdict(&experts, hedge, share).gain;
+    Panel { from, until, experts, hedge, share, owa }
 }
 
 /// What the origins say about a group of horizons.
@@ -118,18 +135,18 @@ impl<'a> Evidence<'a> {
     fn gather(cases: &'a [Case<'a>], from: usize, until: usize) -> Evidence<'a> {
         let mut evidence = Evidence { cases, from, until, naive: (0.0, 0.0) };
         for case in cases {
-            let (smape, mase) = evidence.errors(case, &[], 0.0);
+            let (smape, mase) = evidence.errors(case, &[], None, 0.0);
             evidence.naive.0 += smape;
             evidence.naive.1 += mase;
         }
         evidence
     }
 
-    fn errors(&self, case: &Case<'_>, experts: &[Expert], share: f64) -> (f64, f64) {
+    fn errors(&self, case: &Case<'_>, experts: &[Expert], hedge: Option<Expert>, share: f64) -> (f64, f64) {
         let last = case.history.last().copied().unwrap_or(0.0);
         let (mut smape, mut mase) = (0.0, 0.0);
         for horizon in self.from..=self.until {
-            let point = combined(experts, share, &case.answers, horizon, last);
+            let point = combined(experts, hedge, share, &case.answers, horizon, last);
             let actual = case.actual[horizon - 1];
             smape += symmetric(actual, point);
             mase += (actual - point).abs() / case.scale;
@@ -137,13 +154,13 @@ impl<'a> Evidence<'a> {
         (smape, mase)
     }
 
-    fn verdict(&self, experts: &[Expert], share: f64) -> Verdict {
+    fn verdict(&self, experts: &[Expert], hedge: Option<Expert>, share: f64) -> Verdict {
         let mut of_series = BTreeMap::new();
         let mut of_stretch = BTreeMap::new();
         let part = |value: f64, whole: f64| if whole > 0.0 { value / whole / 2.0 } else { 0.0 };
         for case in self.cases {
-            let before = self.errors(case, &[], 0.0);
-            let after = self.errors(case, experts, share);
+            let before = self.errors(case, &[], None, 0.0);
+            let after = self.errors(case, experts, hedge, share);
             let gain = part(before.0 - after.0, self.naive.0) + part(before.1 - after.1, self.naive.1);
             *of_series.entry(case.series).or_insert(0.0) += gain;
             *of_stretch.entry(case.stretch).or_insert(0.0) += gain;
@@ -152,10 +169,10 @@ impl<'a> Evidence<'a> {
     }
 
     /// Returns the share whose gain less its noise is greatest, and that difference.
-    fn best_share(&self, experts: &[Expert]) -> (f64, f64) {
+    fn best_share(&self, experts: &[Expert], hedge: Option<Expert>) -> (f64, f64) {
         let mut best = (0.0, 0.0);
         for share in SHARES {
-            let verdict = self.verdict(experts, share);
+            let verdict = self.verdict(experts, hedge, share);
             let defended = verdict.gain - NOISE * verdict.noise;
             if defended > best.1 {
                 best = (share, defended);
@@ -173,7 +190,8 @@ fn noise(parts: &BTreeMap<usize, f64>) -> f64 {
         return sum.abs();
     }
     let spread: f64 = parts.values().map(|part| (part - sum / count).powi(2)).sum();
-    (spread * count / (count - 1.0)).sqrt()
+    // Of few parts the spread itself is uncertain: what Student's t distribution adds at the limit of NOISE.
+    (spread * count / (count - 1.0)).sqrt() * (1.0 + 1.2 / (count - 1.0))
 }
 
 #[cfg(test)]

@@ -221,7 +221,7 @@ impl TrainedClass {
     fn asked(&self) -> Vec<Expert> {
         let is_asked = |expert: &Expert| {
             conformal::SPREAD_OF.contains(expert)
-                || self.report.panels.iter().any(|panel| panel.experts.contains(expert))
+                || self.report.panels.iter().any(|panel| panel.experts.contains(expert) || panel.hedge == Some(*expert))
         };
         Expert::ALL.into_iter().filter(is_asked).collect()
     }

@@ -10,12 +10,12 @@ impl Random {
     /// Starts the stream of a seed and a place, so that parallel work needs no order.
     pub fn new(seed: u64, place: u64) -> Random {
         let mut random = Random { state: seed ^ place.wrapping_mul(0xA076_1D64_78BD_642F) };
-        random.next();
+        random.number();
         random
     }
 
     /// Returns the next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn number(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,12 +26,12 @@ impl Random {
     /// Returns a number below a bound, which must not be zero.
     pub fn below(&mut self, bound: usize) -> usize {
         debug_assert!(bound > 0);
-        ((u128::from(self.next()) * bound as u128) >> 64) as usize
+        ((u128::from(self.number()) * bound as u128) >> 64) as usize
     }
 
     /// Returns a number from 0 up to but not 1.
     pub fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.number() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
 
