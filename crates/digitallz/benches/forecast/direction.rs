@@ -32,6 +32,16 @@ impl Said {
     }
 }
 
+/// What one method told of all histories.
+struct Method {
+    name: &'static str,
+    told: Vec<Direction>,
+    /// The more, the more it rises.
+    rising: Vec<f64>,
+    /// The more, the more it falls.
+    falling: Vec<f64>,
+}
+
 /// Prints how well directions were told; returns the numbers.
 pub fn print(said: &[Said]) -> Value {
     let of_share = |share: f64| match share {
@@ -41,37 +51,32 @@ pub fn print(said: &[Said]) -> Value {
     };
     let mut numbers = serde_json::Map::new();
     println!("  direction      {:>6} {:>8} {:>10} {:>11}", "n", "macro F1", "AUC rising", "AUC falling");
-    let ours = |direction: Direction| said.iter().map(|said| said.ours.of(direction)).collect::<Vec<f64>>();
-    let plain = |of: fn(&Said) -> f64, sign: f64| said.iter().map(|said| sign * of(said)).collect::<Vec<f64>>();
-    let methods: [(&str, Vec<Direction>, Vec<f64>, Vec<f64>); 3] = [
-        (
-            "ours",
-            said.iter().map(|said| said.ours.likeliest()).collect(),
-            ours(Direction::Rising),
-            ours(Direction::Falling),
-        ),
-        (
-            "naive",
-            said.iter().map(|said| of_share(said.naive)).collect(),
-            plain(|said| said.naive, 1.0),
-            plain(|said| said.naive, -1.0),
-        ),
-        (
-            "momentum",
-            said.iter().map(|said| of_share(said.momentum)).collect(),
-            plain(|said| said.momentum, 1.0),
-            plain(|said| said.momentum, -1.0),
-        ),
+    let ours = |direction: Direction| said.iter().map(|said| said.ours.of(direction)).collect();
+    let plain = |name: &'static str, of: fn(&Said) -> f64| Method {
+        name,
+        told: said.iter().map(|said| of_share(of(said))).collect(),
+        rising: said.iter().map(of).collect(),
+        falling: said.iter().map(|said| -of(said)).collect(),
+    };
+    let methods = [
+        Method {
+            name: "ours",
+            told: said.iter().map(|said| said.ours.likeliest()).collect(),
+            rising: ours(Direction::Rising),
+            falling: ours(Direction::Falling),
+        },
+        plain("naive", |said| said.naive),
+        plain("momentum", |said| said.momentum),
     ];
     let came: Vec<Direction> = said.iter().map(|said| said.came).collect();
-    for (name, told, rising, falling) in methods {
-        let f1 = macro_f1(&came, &told);
+    for method in methods {
+        let f1 = macro_f1(&came, &method.told);
         let auc = |direction: Direction, scores: &[f64]| {
             auc(scores, &came.iter().map(|came| *came == direction).collect::<Vec<bool>>())
         };
-        let (rising, falling) = (auc(Direction::Rising, &rising), auc(Direction::Falling, &falling));
-        println!("    {name:<12} {:>6} {f1:>8.3} {rising:>10.3} {falling:>11.3}", said.len());
-        numbers.insert(name.to_owned(), json!({ "macro_f1": f1, "auc_rising": rising, "auc_falling": falling }));
+        let (rising, falling) = (auc(Direction::Rising, &method.rising), auc(Direction::Falling, &method.falling));
+        println!("    {:<12} {:>6} {f1:>8.3} {rising:>10.3} {falling:>11.3}", method.name, said.len());
+        numbers.insert(method.name.to_owned(), json!({ "macro_f1": f1, "auc_rising": rising, "auc_falling": falling }));
     }
     let error = reliability(said);
     println!("    expected calibration error {error:.4}");

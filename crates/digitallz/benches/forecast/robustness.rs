@@ -45,7 +45,7 @@ pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
 
     for length in LENGTHS {
         eprintln!("robustness: {length} points");
-        let is_young = |place: usize| place % YOUNG_EVERY == 0;
+        let is_young = |place: usize| place.is_multiple_of(YOUNG_EVERY);
         let histories: Vec<Vec<Option<f64>>> = places
             .iter()
             .map(|&place| {
