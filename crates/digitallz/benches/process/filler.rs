@@ -106,13 +106,13 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
                   lateral (select timestamptz '2024-11-03 07:00Z' + make_interval(weeks => week) as at) moment"
         ),
         // Every quarter of a year a model predicted eight weeks ahead, and a score was computed.
-        "insert into ml.score_definitions (score_version, definition, description) values ('filler', '{}', 'fills')
+        "insert into ml.score_definitions (score_version, definition, description, is_current) values ('filler', '{}', 'fills', true)
          on conflict do nothing"
             .to_owned(),
         format!(
             "insert into ml.competition_scores (keyword_id, week_start_date, score_version, score, level, contributions,
                  source_payload_ids, observed_at, scored_at)
-             select keyword_id, sunday, 'filler', 0.5, 'medium', '{{}}', '{{}}', sunday, sunday
+             select keyword_id, sunday, 'filler', 0.5, 'medium', '{{"supply": 0.5}}', '{{}}', sunday, sunday
              from generate_series({first}, {first} + {keywords} - 1) keyword_id,
                   generate_series(date '2024-11-03', date '2026-10-25', interval '13 weeks') sunday"
         ),

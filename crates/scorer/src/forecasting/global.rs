@@ -1,6 +1,6 @@
 //! The global model: one line per horizon through all series, with an absolute loss on a squeezed scale.
 //!
-//! Target: asinh((y[t+h] - y[t]) / mean|change|). Features: those of [`super::features`], squeezed in the same way and
+//! Target: `asinh((y[t+h] - y[t]) / mean|change|)`. Features: those of [`super::features`], squeezed in the same way and
 //! standardised, two marks for "no season known", and an intercept. A series with a past of its own may pull the line
 //! towards it: ridge regression of what the line missed there, held back to the line instead of to zero.
 
