@@ -112,7 +112,7 @@ pub async fn grow(db: &PgPool, size: u64) -> anyhow::Result<()> {
         format!(
             "insert into ml.competition_scores (keyword_id, week_start_date, score_version, score, level, contributions,
                  source_payload_ids, observed_at, scored_at)
-             select keyword_id, sunday, 'filler', 0.5, 'medium', '{{"supply": 0.5}}', '{{}}', sunday, sunday
+             select keyword_id, sunday, 'filler', 0.5, 'medium', jsonb_build_object('supply', 0.5), '{{}}', sunday, sunday
              from generate_series({first}, {first} + {keywords} - 1) keyword_id,
                   generate_series(date '2024-11-03', date '2026-10-25', interval '13 weeks') sunday"
         ),
