@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::forecasting::random::Random;
+use crate::forecasting::statistics;
+
 /// Of fewer keywords all may gain by chance, more often than once in twenty times.
 pub const KEYWORDS_MIN: usize = 5;
 
@@ -39,6 +42,7 @@ impl Comparison {
         let pairs = errors.iter().filter_map(|(keyword, &error)| Some((error, *other_errors.get(keyword)?)));
         let (errors, other_errors): (Vec<f64>, Vec<f64>) = pairs.unzip();
         let gains: Vec<f64> = errors.iter().zip(&other_errors).map(|(error, other)| other - error).collect();
+        let mean = |values: &[f64]| (!values.is_empty()).then(|| statistics::mean(values));
         Comparison {
             keyword_count: gains.len(),
             error: mean(&errors),
@@ -65,26 +69,12 @@ impl Comparison {
 }
 
 fn lower_bound(gains: &[f64]) -> f64 {
-    let mut state = SEED;
+    let mut random = Random::new(SEED, 0);
     let mut means: Vec<f64> = (0..DRAWS)
-        .map(|_| (0..gains.len()).map(|_| gains[draw(&mut state, gains.len())]).sum::<f64>() / gains.len() as f64)
+        .map(|_| (0..gains.len()).map(|_| gains[random.below(gains.len())]).sum::<f64>() / gains.len() as f64)
         .collect();
     means.sort_by(f64::total_cmp);
     means[(DRAWS as f64 * BOUND) as usize]
-}
-
-/// Draws a number below `count` (SplitMix64).
-fn draw(state: &mut u64, count: usize) -> usize {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^= mixed >> 31;
-    ((u128::from(mixed) * count as u128) >> 64) as usize
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 #[cfg(test)]

@@ -44,6 +44,29 @@ impl Rows {
     pub fn row(&self, row: usize) -> &[f64] {
         &self.values[row * self.width..(row + 1) * self.width]
     }
+
+    /// Brings every column but the last, the intercept, to mean 0 and deviation 1; returns what they were.
+    pub fn standardise(&mut self) -> (Vec<f64>, Vec<f64>) {
+        let (count, width) = (self.count() as f64, self.width - 1);
+        let mut means = vec![0.0; width];
+        for row in self.values.chunks_exact(width + 1) {
+            means.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        means.iter_mut().for_each(|sum| *sum /= count);
+        let mut deviations = vec![0.0; width];
+        for row in self.values.chunks_exact(width + 1) {
+            let centred = row.iter().zip(&means).map(|(value, mean)| value - mean);
+            deviations.iter_mut().zip(centred).for_each(|(sum, value)| *sum += value * value);
+        }
+        // A column that does not vary stays zero.
+        deviations.iter_mut().for_each(|sum| *sum = (*sum / count).sqrt() + 1e-9);
+        for row in self.values.chunks_exact_mut(width + 1) {
+            for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {
+                *value = (*value - mean) / deviation;
+            }
+        }
+        (means, deviations)
+    }
 }
 
 /// Returns the sum of a row's numbers, each times its coefficient.

@@ -124,7 +124,7 @@ impl Intervals {
         }
         let mut intervals = Intervals::size_of_changes();
         if targets.len() >= ERRORS_MIN {
-            let (means, deviations) = standardise(&mut rows);
+            let (means, deviations) = rows.standardise();
             let coefficients = absolute::fit_quantile(&rows, &targets, LINE_QUANTILE, FITTING)?;
             intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
         }
@@ -251,18 +251,4 @@ fn ends(ratios: &[Vec<f64>], index: usize) -> Ends {
     // One more place than there are errors: the next one may lie beyond all of them.
     let at = |share: f64| at_share(&pool, share * (pool.len() + 1) as f64 - 1.0);
     Ends { lo_95: at(0.025), lo_80: at(0.1), hi_80: at(0.9), hi_95: at(0.975) }
-}
-
-fn standardise(rows: &mut Rows) -> (Vec<f64>, Vec<f64>) {
-    let width = rows.width;
-    let column = |place: usize| rows.values.iter().skip(place).step_by(width).copied().collect::<Vec<f64>>();
-    let columns: Vec<Vec<f64>> = (0..width - 1).map(column).collect();
-    let means: Vec<f64> = columns.iter().map(|column| mean(column)).collect();
-    let deviations: Vec<f64> = columns.iter().map(|column| deviation(column) + 1e-9).collect();
-    for row in rows.values.chunks_exact_mut(width) {
-        for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {
-            *value = (*value - mean) / deviation;
-        }
-    }
-    (means, deviations)
 }

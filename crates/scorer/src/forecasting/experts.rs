@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::absolute::Fitting;
 use super::autoregression;
 use super::features::Shape;
-use super::forest::Forest;
+use super::forest::{self, Forest};
 use super::global::GlobalModel;
 use super::smoothing;
 use super::statistics::mean;
@@ -112,13 +112,22 @@ impl Team {
         let logs: Vec<&[f64]> = logs.iter().map(Vec::as_slice).collect();
         let plain = Windows::gather(all, shape, take);
         let is_enough = plain.len() >= EXAMPLES_MIN;
+        let trees = if take.end_gap == 0 { forest::TREES } else { forest::TREES_AT_ORIGINS };
         Ok(Team {
             shape: shape.clone(),
             horizons: take.horizons,
-            forest: is_enough.then(|| Forest::fit(&plain, seed)),
+            forest: is_enough.then(|| Forest::fit(&plain, trees, seed)),
             plain: learn(&plain)?,
             logarithmic: learn(&Windows::gather(&logs, shape, take))?,
         })
+    }
+
+    /// Forgets what no expert that is asked needs.
+    pub fn keep(&mut self, asked: &[Expert]) {
+        let is_asked = |experts: &[Expert]| experts.iter().any(|expert| asked.contains(expert));
+        self.plain = self.plain.take().filter(|_| is_asked(&[Expert::Global, Expert::Local]));
+        self.logarithmic = self.logarithmic.take().filter(|_| is_asked(&[Expert::GlobalLog, Expert::LocalLog]));
+        self.forest = self.forest.take().filter(|_| is_asked(&[Expert::Forest]));
     }
 
     /// Asks every expert about every history.

@@ -14,8 +14,11 @@ use super::random::Random;
 use super::statistics::median_of;
 use super::windows::Windows;
 
-/// Trees.
-const TREES: u64 = 100;
+/// Trees of a forest that forecasts.
+pub const TREES: u64 = 100;
+
+/// Trees of one that only shows at a past origin how well forests do; more of them do little better.
+pub const TREES_AT_ORIGINS: u64 = 30;
 
 /// Examples, each a history and a horizon, of which every tree takes a half.
 const EXAMPLES_MAX: usize = 40_000;
@@ -42,11 +45,12 @@ pub struct Forest {
     trees: Vec<Vec<Node>>,
 }
 
-/// A question or an answer of a tree.
+/// A question or an answer of a tree; there are many, and untagged they take a third of the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 enum Node {
-    /// Rows whose bin of a feature is at most this go to `below`, the others to the node after it.
-    Split { feature: u8, bin: u8, below: u32 },
+    /// Feature, bin and place: rows whose bin of the feature is at most this go to the place, the others to that after it.
+    Split(u8, u8, u32),
     /// The squeezed move.
     Leaf(f32),
 }
@@ -61,7 +65,7 @@ struct Binned {
 
 impl Forest {
     /// Grows the forest.
-    pub fn fit(windows: &Windows, seed: u64) -> Forest {
+    pub fn fit(windows: &Windows, trees: u64, seed: u64) -> Forest {
         let mut random = Random::new(seed, 0);
         let pairs: Vec<(usize, usize)> = (0..(windows.len() * windows.horizons).min(EXAMPLES_MAX))
             .map(|_| (random.below(windows.len()), 1 + random.below(windows.horizons)))
@@ -82,7 +86,7 @@ impl Forest {
             .collect();
         let targets = pairs.iter().map(|&(row, horizon)| target(windows, row, horizon) as f32).collect();
         let binned = Binned { count: pairs.len(), bins, targets };
-        let trees = (1..=TREES).into_par_iter().map(|tree| grow(&binned, &mut Random::new(seed, tree))).collect();
+        let trees = (1..=trees).into_par_iter().map(|tree| grow(&binned, &mut Random::new(seed, tree))).collect();
         Forest { edges, trees }
     }
 
@@ -129,7 +133,7 @@ fn ask(tree: &[Node], bins: &[u8]) -> f64 {
     loop {
         match tree[place] {
             Node::Leaf(squeezed) => return f64::from(squeezed),
-            Node::Split { feature, bin, below } => {
+            Node::Split(feature, bin, below) => {
                 place = below as usize + usize::from(bins[usize::from(feature)] > bin);
             }
         }
@@ -151,7 +155,7 @@ fn grow(binned: &Binned, random: &mut Random) -> Vec<Node> {
         let column = &binned.bins[feature * binned.count..];
         let middle = from + divide(part, |example| column[example as usize] <= bin);
         let below = tree.len();
-        tree[place] = Node::Split { feature: feature as u8, bin, below: below as u32 };
+        tree[place] = Node::Split(feature as u8, bin, below as u32);
         tree.extend([Node::Leaf(0.0); 2]);
         waiting.extend([(below, from, middle), (below + 1, middle, until)]);
     }

@@ -4,7 +4,9 @@
 //! standardised, two marks for "no season known", and an intercept. A series with a past of its own may pull the line
 //! towards it: ridge regression of what the line missed there, held back to the line instead of to zero.
 
+use linfa_linalg::cholesky::SolveCInplace;
 use linfa_linear::LinearError;
+use ndarray::Axis;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +53,7 @@ impl GlobalModel {
             .into_par_iter()
             .map(|horizon| {
                 let mut rows = squeezed_rows(windows, horizon);
-                let (means, deviations) = standardise(&mut rows);
+                let (means, deviations) = rows.standardise();
                 let targets: Vec<f64> = (0..windows.len()).map(|row| target(windows, row, horizon)).collect();
                 let coefficients = absolute::fit(&rows, &targets, fitting)?;
                 Ok(Line { means, deviations, coefficients })
@@ -110,7 +112,8 @@ impl Line {
         for place in 0..WIDTH {
             gram[[place, place]] += HOLD;
         }
-        absolute::solve(gram, right).ok()
+        // What holds the line back makes the equations positive definite: Cholesky's decomposition solves them fastest.
+        gram.solvec_into(right.insert_axis(Axis(1))).ok().map(|solved| solved.into_raw_vec_and_offset().0)
     }
 }
 
@@ -137,27 +140,4 @@ fn push_row(windows: &Windows, row: usize, horizon: usize, into: &mut Vec<f64>) 
     into.extend(windows.common_of(row).iter().chain(seasonal).map(squeezed));
     into.extend(MARKED.map(|place| f64::from(u8::from(seasonal[place].is_nan()))));
     into.push(1.0);
-}
-
-/// Brings every column but the intercept to mean 0 and deviation 1; returns what they were.
-fn standardise(rows: &mut Rows) -> (Vec<f64>, Vec<f64>) {
-    let (count, width) = (rows.count() as f64, rows.width - 1);
-    let mut means = vec![0.0; width];
-    for row in rows.values.chunks_exact(width + 1) {
-        means.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-    }
-    means.iter_mut().for_each(|sum| *sum /= count);
-    let mut deviations = vec![0.0; width];
-    for row in rows.values.chunks_exact(width + 1) {
-        let centred = row.iter().zip(&means).map(|(value, mean)| value - mean);
-        deviations.iter_mut().zip(centred).for_each(|(sum, value)| *sum += value * value);
-    }
-    // A column that does not vary stays zero.
-    deviations.iter_mut().for_each(|sum| *sum = (*sum / count).sqrt() + 1e-9);
-    for row in rows.values.chunks_exact_mut(width + 1) {
-        for (value, (mean, deviation)) in row.iter_mut().zip(means.iter().zip(&deviations)) {
-            *value = (*value - mean) / deviation;
-        }
-    }
-    (means, deviations)
 }

@@ -200,13 +200,14 @@ impl TrainedClass {
         let past = PastErrors::gather(&cases, &points, horizons);
         let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
         let directions = Directions::learn(&cases, &points, &past, &intervals);
-        let team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
+        let mut team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
         let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
+        team.keep(&asked(&report.panels));
         Ok(TrainedClass { report, team, past, intervals, directions })
     }
 
     fn ask(&self, history: &[f64], place: Option<usize>) -> Forecast {
-        let answers = self.team.ask_about(history, &self.asked());
+        let answers = self.team.ask_about(history, &asked(&self.report.panels));
         let points = gate::combine(&self.report.panels, &answers, last(history));
         let about = About::new(history, &answers, place.map_or(0.0, |place| self.past.of(place, None)));
         let mut steps = self.intervals.around(&about, &points);
@@ -216,15 +217,15 @@ impl TrainedClass {
         let direction = self.directions.probabilities(&about, &points, &self.intervals);
         Forecast { steps, direction }
     }
+}
 
-    /// Returns the experts whose answers make a forecast and its intervals.
-    fn asked(&self) -> Vec<Expert> {
-        let is_asked = |expert: &Expert| {
-            conformal::SPREAD_OF.contains(expert)
-                || self.report.panels.iter().any(|panel| panel.experts.contains(expert) || panel.hedge == Some(*expert))
-        };
-        Expert::ALL.into_iter().filter(is_asked).collect()
-    }
+/// Returns the experts whose answers make a forecast and its intervals.
+fn asked(panels: &[Panel]) -> Vec<Expert> {
+    let is_asked = |expert: &Expert| {
+        let has_a_say = |panel: &Panel| panel.experts.contains(expert) || panel.hedge == Some(*expert);
+        conformal::SPREAD_OF.contains(expert) || panels.iter().any(has_a_say)
+    };
+    Expert::ALL.into_iter().filter(is_asked).collect()
 }
 
 fn last(history: &[f64]) -> f64 {
