@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tracing::debug;
+use tracing::log::LevelFilter;
 
 use crate::queue;
 use crate::secret::Secret;
+
+/// A statement that takes longer is told in debug logs, with its whole text; some work on all rows and take their time.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Why there is no usable database.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +49,7 @@ pub async fn connect(url: &Secret, max_connections: u32) -> Result<PgPool, Datab
         .max_connections(max_connections)
         .acquire_timeout(Duration::from_secs(10))
         .after_release(|connection, _| Box::pin(async move { Ok(is_outside_a_transaction(connection).await) }))
-        .connect_with(options.options([("timezone", "UTC")]))
+        .connect_with(options.options([("timezone", "UTC")]).log_slow_statements(LevelFilter::Debug, SLOW))
         .await
         .map_err(|source| DatabaseError::Connect { address, source })
 }
