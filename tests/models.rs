@@ -57,7 +57,7 @@ impl World {
     async fn new(bids: fn(i64, u64) -> f64, weeks: u64) -> World {
         let database = TestDatabase::new().await;
         database.acknowledge_terms().await;
-        database.make_partitions("'2025-01-01'", "'2026-08-01'").await;
+        database.make_partitions("'2025-01-01'", "'2027-06-01'").await;
         database
             .execute(&format!(
                 "insert into core.keywords (keyword_id, marketplace, market, keyword_text, original_text,
@@ -448,6 +448,52 @@ async fn a_champion_that_falls_behind_or_is_damaged_is_demoted_by_itself() {
     }
     world.score(81).await;
     assert_eq!(world.versions().await[2], "3 champion");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_champion_that_this_program_cannot_read_is_replaced_before_it_predicts() {
+    let world = World::new(wandering, 40).await;
+    world.train(40).await;
+    let artifact = r#"convert_to('{"algorithm":"of_long_ago","state":{},"intervals":[]}', 'UTF8')"#;
+    world
+        .database
+        .execute(&format!(
+            "update ml.model_versions set algorithm = 'of_long_ago', artifact = {artifact}, artifact_sha256 = sha256({artifact})
+             where model_name = 'demand'"
+        ))
+        .await;
+    world.score(40).await;
+    assert_eq!(world.versions().await, ["1 demoted", "2 champion"]);
+    let reasons = "select detail ->> 'reason' from ops.audit_events where action = 'demote_model'";
+    let reasons = world.database.texts(reasons).await;
+    assert!(reasons[0].contains("cannot be read") && reasons[0].contains("of_long_ago"), "{reasons:?}");
+    let by = "select distinct algorithm from ml.predictions join ml.model_versions using (model_version_id)";
+    assert_eq!(world.database.texts(by).await, ["seasonal_naive"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prediction_of_demand_says_how_probable_its_direction_is_and_when_the_season_peaks() {
+    let world = World::new(seasonal, 112).await;
+    world.train(112).await;
+    world.score(112).await;
+    let algorithm = "select algorithm from ml.model_versions where model_name = 'demand' and state = 'champion'";
+    let algorithm = world.database.texts(algorithm).await;
+    let with = "select count(*)::float8 from analytics.keyword_predictions_v1
+        where probability_falling + probability_stable + probability_rising is not null";
+    let expected = if algorithm == ["combination"] { 8.0 * KEYWORDS as f64 } else { 0.0 };
+    assert_eq!(world.number(with).await, expected, "{algorithm:?}");
+    // The last week is the 112th, and the peak of a keyword comes with every 52 weeks after its own.
+    let wrong = "select format('%s %s %s %s', keyword_id, demand_pattern, season_strength, weeks_until_peak)
+        from analytics.keyword_predictions_v1
+        where horizon_days = 7 and (demand_pattern <> 'seasonal' or season_strength < 0.9
+            or abs(26 - (weeks_until_peak - (5 * keyword_id - 111 + 208) % 52 + 26 + 52) % 52) > 2)";
+    assert_eq!(world.database.texts(wrong).await, Vec::<String>::new());
+    assert_eq!(
+        world
+            .number("select count(*)::float8 from analytics.keyword_predictions_v1 where demand_pattern = 'seasonal'")
+            .await,
+        8.0 * KEYWORDS as f64
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,11 +5,13 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::features::{HORIZON_COUNT, Panel};
-use crate::intervals::{Intervals, RESIDUALS_MIN};
-use crate::models::{LastValue, Model, ModelError, SeasonalNaive};
+use crate::forecasting::statistics;
+use crate::intervals::Intervals;
+use crate::models::{Answer, LastValue, Model, ModelError, SeasonalNaive};
 use crate::series::sunday_of;
 
 /// A series with fewer observed weeks is not predicted.
@@ -43,8 +45,8 @@ pub struct Fold {
     pub origin: i32,
     /// The rows it was asked about.
     pub rows: Vec<usize>,
-    /// Its answers, on the models' scale.
-    pub predictions: Vec<[f64; HORIZON_COUNT]>,
+    /// Its answers.
+    pub answers: Vec<Answer>,
 }
 
 /// How well a model did, beside the two naive ones on the same origins. Errors are in mean absolute weekly changes.
@@ -135,8 +137,8 @@ pub fn replay_fitted(panel: &Panel, plan: &Plan, model: &dyn Model, known_until:
 fn ask(panel: &Panel, plan: &Plan, model: &dyn Model, origin: i32) -> Fold {
     let mut rows = panel.rows_at(origin);
     rows.retain(|&row| panel.rows[row].observed_count >= plan.observed_min);
-    let predictions = rows.iter().map(|&row| model.predict(panel, row)).collect();
-    Fold { origin, rows, predictions }
+    let answers = rows.par_iter().map(|&row| model.predict(panel, row)).collect();
+    Fold { origin, rows, answers }
 }
 
 /// Returns the mean error of some folds over all horizons.
@@ -148,10 +150,10 @@ pub fn mean_error(panel: &Panel, folds: &[Fold]) -> Option<f64> {
 pub fn keyword_errors(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, f64> {
     let mut errors: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
     for fold in folds {
-        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
+        for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
             let at = &panel.rows[row];
             let of_keyword = errors.entry(panel.series[at.series].keyword_id).or_default();
-            for (index, prediction) in predictions.iter().enumerate() {
+            for (index, prediction) in answer.points.iter().enumerate() {
                 of_keyword.extend(panel.actual(row, index + 1).map(|actual| (actual - prediction).abs() / at.scale));
             }
         }
@@ -200,19 +202,16 @@ pub fn measure(
     })
 }
 
-/// Returns the shares inside the 80 % and 95 % intervals, each fold's made of the residuals known at its origin.
+/// Returns the shares inside the 80 % and 95 % intervals: the model's own, or those that the residuals known at each fold's
+/// origin give.
 fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZON_COUNT] {
     let mut inside: [Vec<(bool, bool)>; HORIZON_COUNT] = Default::default();
     for (number, fold) in folds.iter().enumerate() {
-        let past = residuals(panel, &folds[..number], fold.origin);
-        if past.iter().map(Vec::len).max().unwrap_or(0) < RESIDUALS_MIN {
-            continue;
-        }
-        let intervals = Intervals::from_residuals(&past);
-        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
-            for (index, &point) in predictions.iter().enumerate() {
+        let intervals = Intervals::from_residuals(&residuals(panel, &folds[..number], fold.origin));
+        for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
+            for index in 0..HORIZON_COUNT {
                 let Some(actual) = panel.actual(row, index + 1) else { continue };
-                let Some(ends) = intervals.around(index + 1, point, panel.rows[row].scale) else { continue };
+                let Some(ends) = intervals.of(answer, index + 1, panel.rows[row].scale) else { continue };
                 let is_in_80 = (ends.lo_80..=ends.hi_80).contains(&actual);
                 let is_in_95 = (ends.lo_95..=ends.hi_95).contains(&actual);
                 inside[index].push((is_in_80, is_in_95));
@@ -228,9 +227,9 @@ fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZ
 fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize, known_until: i32) -> Vec<f64> {
     let mut residuals = Vec::new();
     for fold in folds.iter().filter(|fold| fold.origin.saturating_add(horizon as i32) <= known_until) {
-        for (&row, predictions) in fold.rows.iter().zip(&fold.predictions) {
+        for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
             if let Some(actual) = panel.actual(row, horizon) {
-                residuals.push((actual - predictions[horizon - 1]) / panel.rows[row].scale);
+                residuals.push((actual - answer.points[horizon - 1]) / panel.rows[row].scale);
             }
         }
     }
@@ -250,10 +249,6 @@ fn mean_of(values: &[Option<f64>; HORIZON_COUNT]) -> Option<f64> {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (mut sum, mut count) = (0.0, 0u32);
-    for value in values {
-        sum += value;
-        count += 1;
-    }
-    (count > 0).then(|| sum / f64::from(count))
+    let values: Vec<f64> = values.collect();
+    (!values.is_empty()).then(|| statistics::mean(&values))
 }

@@ -1,11 +1,11 @@
-//! Demotion: a champion that fell behind seasonal naive, or whose artifact was changed, predicts no longer.
+//! Demotion: a champion that fell behind seasonal naive, or that cannot be read, predicts no longer.
 //!
 //! The champion before it takes its place, where there is one, else seasonal naive. Nobody has to ask for it.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use digitallz_common::failure::Failure;
+use digitallz_common::failure::{Failure, chain};
 use digitallz_common::marketplace::Marketplace;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -20,8 +20,9 @@ use crate::{Context, train};
 /// Weeks with outcomes over which a champion is held against seasonal naive; with fewer it is not judged.
 const WEEKS: i64 = 4;
 
-/// Returns the champion, after demoting every one whose artifact is not the one that was registered.
-pub(crate) async fn intact_champion(
+/// Returns the champion, after demoting every one that this program cannot read: its artifact was changed, or an older
+/// version of the program made it.
+pub(crate) async fn readable_champion(
     ctx: &Context,
     model_name: ModelName,
     marketplace: Marketplace,
@@ -29,20 +30,17 @@ pub(crate) async fn intact_champion(
 ) -> Result<Option<Registered>, Failure> {
     // Who takes its place was looked at before, so this ends.
     while let Some(champion) = registry::champion(&ctx.db, model_name, marketplace).await? {
-        if champion.is_intact() {
-            return Ok(Some(champion));
-        }
-        let reason = "its artifact does not have the hash it was registered with";
-        demote(ctx, model_name, marketplace, &champion, reason, Value::Null, as_of).await?;
+        let Err(error) = champion.open() else { return Ok(Some(champion)) };
+        demote(ctx, model_name, marketplace, &champion, &chain(&error), Value::Null, as_of).await?;
     }
     Ok(None)
 }
 
-/// Demotes every champion that fell behind seasonal naive by more than noise, or whose artifact was changed.
+/// Demotes every champion that fell behind seasonal naive by more than noise, or cannot be read.
 pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Failure> {
     for marketplace in Marketplace::ALL {
         for model_name in ModelName::ALL {
-            let Some(champion) = intact_champion(ctx, model_name, marketplace, as_of).await? else { continue };
+            let Some(champion) = readable_champion(ctx, model_name, marketplace, as_of).await? else { continue };
             let Some(naive) = naive_beside(&ctx.db, &champion).await? else { continue };
             if naive.is_beyond_noise() {
                 let reason = format!(

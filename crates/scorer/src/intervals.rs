@@ -6,14 +6,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::features::HORIZON_COUNT;
+use crate::models::Answer;
 
 /// Fewer residuals than this give no interval.
-pub const RESIDUALS_MIN: usize = 10;
+const RESIDUALS_MIN: usize = 10;
 
 /// A horizon with fewer residuals borrows those of its neighbours, which are about as large.
 const RESIDUALS_ENOUGH: usize = 80;
 
-/// The ends of the intervals of one horizon, in mean absolute changes from the prediction.
+/// The ends of the intervals of one horizon: on the models' scale, or as mean absolute changes from the prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ends {
     /// Lower end of the 95 % interval.
@@ -34,6 +35,14 @@ impl Intervals {
     /// Reads intervals off residuals, (actual - predicted) / scale, given per horizon.
     pub fn from_residuals(residuals: &[Vec<f64>; HORIZON_COUNT]) -> Intervals {
         Intervals((0..HORIZON_COUNT).map(|index| ends(residuals, index)).collect())
+    }
+
+    /// Returns the ends of an answer at a horizon: its own, or else those around its point.
+    pub fn of(&self, answer: &Answer, horizon: usize, scale: f64) -> Option<Ends> {
+        match &answer.ends {
+            Some(ends) => Some(ends[horizon - 1]),
+            None => self.around(horizon, answer.points[horizon - 1], scale),
+        }
     }
 
     /// Returns the four ends around a point on the models' scale, sorted around it.

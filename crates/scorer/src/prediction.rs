@@ -8,6 +8,8 @@ use digitallz_common::week::last_full_week_start;
 use crate::backtest::OBSERVED_WEEKS_MIN;
 use crate::competition;
 use crate::features::{HORIZON_COUNT, Panel};
+use crate::forecasting::description;
+use crate::forecasting::direction::Probabilities;
 use crate::intervals::Intervals;
 use crate::models::{Model, SeasonalNaive};
 use crate::series::{self, History, sunday_of, week_of};
@@ -18,6 +20,9 @@ const AGE_WEEKS_MAX: i32 = 4;
 
 /// Data quality is judged by at most this many weeks.
 const QUALITY_WEEKS_MAX: i32 = 104;
+
+/// Steps of a season.
+const YEAR_WEEKS: usize = 52;
 
 /// The direction of demand is told from the mean of this many observed weeks.
 const RECENT_WEEKS: usize = 4;
@@ -37,6 +42,10 @@ pub(crate) struct Prediction {
     pub(crate) baseline_value: Option<f64>,
     pub(crate) error_scale: Option<f64>,
     pub(crate) trend_class: Option<&'static str>,
+    pub(crate) direction: Option<Probabilities>,
+    pub(crate) demand_pattern: Option<&'static str>,
+    pub(crate) season_strength: Option<f64>,
+    pub(crate) next_peak_date: Option<NaiveDate>,
     pub(crate) competition_level: Option<&'static str>,
     pub(crate) abstain_reason: Option<String>,
     pub(crate) observation_count: usize,
@@ -100,23 +109,27 @@ impl Predictor<'_> {
 
     /// Predicts every horizon from the last row of a keyword.
     fn fill(&self, blank: &Prediction, row: usize, history: &History, all: &mut Vec<Prediction>) {
-        let points = self.model.predict(self.panel, row);
+        let answer = self.model.predict(self.panel, row);
         let baseline = SeasonalNaive.predict(self.panel, row);
         let recent = &history.weeks[history.weeks.len().saturating_sub(RECENT_WEEKS)..];
         let recent_mean = recent.iter().map(|week| week.value).sum::<f64>() / recent.len() as f64;
+        let mut told = blank.clone();
+        if self.target != Target::CompetitionScore {
+            told.direction = answer.direction;
+            self.describe(&mut told, row);
+        }
         for horizon in 1..=HORIZON_COUNT {
-            let (point, base) = (points[horizon - 1], baseline[horizon - 1]);
-            let value = self.target.to_unit(point);
-            let mut prediction = at_horizon(blank, horizon);
+            let value = self.target.to_unit(answer.points[horizon - 1]);
+            let mut prediction = at_horizon(&told, horizon);
             prediction.value = Some(value);
-            prediction.baseline_value = Some(self.target.to_unit(base));
+            prediction.baseline_value = Some(self.target.to_unit(baseline.points[horizon - 1]));
             prediction.error_scale = Some(self.panel.rows[row].scale);
             if self.target == Target::CompetitionScore {
                 prediction.competition_level = Some(competition::level(value));
             } else {
                 prediction.trend_class = Some(self.target.trend_class(recent_mean, value));
             }
-            if let Some(ends) = self.intervals.around(horizon, point, self.panel.rows[row].scale) {
+            if let Some(ends) = self.intervals.of(&answer, horizon, self.panel.rows[row].scale) {
                 let mut ends = [ends.lo_95, ends.lo_80, ends.hi_80, ends.hi_95].map(|end| self.target.to_unit(end));
                 // The most demand is the lowest rank: the ends of its interval change places.
                 if self.target.is_reversed() {
@@ -126,6 +139,19 @@ impl Predictor<'_> {
             }
             all.push(prediction);
         }
+    }
+}
+
+impl Predictor<'_> {
+    /// Says what kind of series a row is the end of.
+    fn describe(&self, prediction: &mut Prediction, row: usize) {
+        let at = &self.panel.rows[row];
+        let values = &self.panel.series[at.series].values[..=at.position];
+        let demand: Vec<f64> = values.iter().map(|&value| self.target.demand(value)).collect();
+        let Some(described) = description::describe(&demand, YEAR_WEEKS) else { return };
+        prediction.demand_pattern = Some(described.pattern.name());
+        prediction.season_strength = described.season_strength;
+        prediction.next_peak_date = described.steps_until_peak.map(|steps| sunday_of(at.week + steps as i32));
     }
 }
 
@@ -159,6 +185,10 @@ fn blank(target: Target, as_of: DateTime<Utc>, keyword_id: i64, history: Option<
         baseline_value: None,
         error_scale: None,
         trend_class: is_demand.then_some("unknown"),
+        direction: None,
+        demand_pattern: None,
+        season_strength: None,
+        next_peak_date: None,
         competition_level: None,
         abstain_reason,
         observation_count: carrying.len(),

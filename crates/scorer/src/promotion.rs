@@ -120,11 +120,10 @@ pub async fn weigh(
             folds_of(&panel, &plan, registered, model.as_mut(), None).map_err(|source| material.in_model(source))
         };
         let candidate = folds(&candidate)?;
-        let champion = match champion {
-            Some(champion) if champion.is_intact() => {
-                Some(Rival { version: champion.version, folds: folds(&champion)? })
-            }
-            _ => None,
+        // One that cannot be read will be demoted before it predicts again.
+        let champion = match champion.filter(|champion| champion.open().is_ok()) {
+            Some(champion) => Some(Rival { version: champion.version, folds: folds(&champion)? }),
+            None => None,
         };
         decide(&panel, &plan, &candidate, champion.as_ref()).map_err(|source| material.in_model(source))
     });

@@ -92,7 +92,7 @@ pub struct Registered {
 
 impl Registered {
     /// Tells whether its bytes are those that were registered.
-    pub fn is_intact(&self) -> bool {
+    fn is_intact(&self) -> bool {
         Sha256::digest(&self.artifact)[..] == self.artifact_sha256[..]
     }
 
@@ -120,17 +120,7 @@ pub async fn champion(
     model_name: ModelName,
     marketplace: Marketplace,
 ) -> Result<Option<Registered>, sqlx::Error> {
-    sqlx::query_as!(
-        Registered,
-        "select model_version_id, version, state, algorithm, feature_set_version, parameters, as_of, data_fingerprint,
-                artifact_sha256, artifact
-         from ml.model_versions
-         where model_name = $1 and marketplace = $2 and state = 'champion'",
-        model_name.name(),
-        marketplace.name(),
-    )
-    .fetch_optional(db)
-    .await
+    find(db, model_name, marketplace, None).await
 }
 
 /// Returns a version.
@@ -140,12 +130,22 @@ pub async fn version(
     marketplace: Marketplace,
     version: i32,
 ) -> Result<Option<Registered>, sqlx::Error> {
+    find(db, model_name, marketplace, Some(version)).await
+}
+
+/// Returns a version, or without one the champion.
+async fn find(
+    db: &PgPool,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    version: Option<i32>,
+) -> Result<Option<Registered>, sqlx::Error> {
     sqlx::query_as!(
         Registered,
         "select model_version_id, version, state, algorithm, feature_set_version, parameters, as_of, data_fingerprint,
                 artifact_sha256, artifact
          from ml.model_versions
-         where model_name = $1 and marketplace = $2 and version = $3",
+         where model_name = $1 and marketplace = $2 and (version = $3 or $3::integer is null and state = 'champion')",
         model_name.name(),
         marketplace.name(),
         version,

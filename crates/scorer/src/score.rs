@@ -134,7 +134,7 @@ async fn predict(
     histories: Vec<History>,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Batch>, Failure> {
-    let Some(champion) = demotion::intact_champion(ctx, model_name, marketplace, as_of).await? else {
+    let Some(champion) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
         warn!(
             %marketplace,
             model.name = model_name.name(),
@@ -329,6 +329,12 @@ async fn insert_predictions(
             &list(chunk, |row| row.sources.clone()),
             &list(chunk, |row| row.data_quality_score),
             &list(chunk, |row| row.error_scale) as &[Option<f64>],
+            &list(chunk, |row| row.direction.map(|direction| direction.falling)) as &[Option<f64>],
+            &list(chunk, |row| row.direction.map(|direction| direction.stable)) as &[Option<f64>],
+            &list(chunk, |row| row.direction.map(|direction| direction.rising)) as &[Option<f64>],
+            &list(chunk, |row| row.demand_pattern) as &[Option<&str>],
+            &list(chunk, |row| row.season_strength) as &[Option<f64>],
+            &list(chunk, |row| row.next_peak_date) as &[Option<NaiveDate>],
         )
         .execute(&mut *connection)
         .await?;

@@ -125,6 +125,11 @@ impl Target {
         }
     }
 
+    /// Returns how much is wanted at a value of the models' scale, in proportion: the inverse of a rank, and else the value.
+    pub fn demand(self, model_value: f64) -> f64 {
+        if self.is_reversed() { model_value.exp() } else { self.to_unit(model_value) }
+    }
+
     /// Tells whether a larger value of the metric is a smaller value on the models' scale.
     pub fn is_reversed(self) -> bool {
         self == Target::SearchFrequencyRank

@@ -265,9 +265,14 @@ fn finish(
     })
 }
 
-/// Fits a model on everything and writes it, with intervals that follow from its backtest.
+/// Fits a model on everything and writes it, with intervals that follow from its backtest unless it knows its own.
 pub(crate) fn artifact(panel: &Panel, model: &mut dyn Model, folds: &[Fold]) -> Result<Vec<u8>, ModelError> {
-    let intervals = Intervals::from_residuals(&backtest::residuals(panel, folds, i32::MAX));
+    let knows_its_own = folds.iter().flat_map(|fold| &fold.answers).any(|answer| answer.ends.is_some());
+    let intervals = if knows_its_own {
+        Intervals::default()
+    } else {
+        Intervals::from_residuals(&backtest::residuals(panel, folds, i32::MAX))
+    };
     model.fit(panel, i32::MAX)?;
     registry::write_artifact(model, &intervals)
 }

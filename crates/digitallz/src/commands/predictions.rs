@@ -39,6 +39,18 @@ pub struct PredictionRow {
     pub hi_80: Option<f64>,
     /// Direction of demand.
     pub trend_class: Option<String>,
+    /// Probability that the mean demand of all predicted weeks lies more than a tenth below that of the last four.
+    pub probability_falling: Option<f64>,
+    /// Probability that it lies within a tenth of it.
+    pub probability_stable: Option<f64>,
+    /// Probability that it lies more than a tenth above it.
+    pub probability_rising: Option<f64>,
+    /// Kind of the known history: smooth, seasonal, intermittent, lumpy, isolated_event or dead.
+    pub demand_pattern: Option<String>,
+    /// Share of what moves around the level that the season explains.
+    pub season_strength: Option<f64>,
+    /// Weeks from the last observed week to that of the next peak of the season.
+    pub weeks_until_peak: Option<i32>,
     /// Level of competition.
     pub competition_level: Option<String>,
     /// Why there is no prediction.
@@ -118,6 +130,8 @@ async fn list(
                     .or(row.competition_level.clone())
                     .unwrap_or_default()
             }),
+            output::number("FALLING", |row: &PredictionRow| percent(row.probability_falling)),
+            output::number("RISING", |row: &PredictionRow| percent(row.probability_rising)),
             output::text("MODEL", |row: &PredictionRow| row.model.clone()),
             output::number("OUTCOMES", |row: &PredictionRow| output::thousands(row.outcome_count)),
             output::number("OF NAIVE", |row: &PredictionRow| percent(row.error_ratio)),
@@ -173,7 +187,9 @@ pub async fn latest(
         r#"select keyword_text as "keyword!", predictions.marketplace as "marketplace!", locale as "market!",
                   predictions.target_kind as "target_kind!", predictions.target_metric as "target_metric!",
                   unit as "unit!", target_date as "target_date!", predictions.horizon_days / 7 as "horizon_weeks!",
-                  current_value, predicted_value, lo_80, hi_80, trend_class, competition_level, abstain_reason,
+                  current_value, predicted_value, lo_80, hi_80, trend_class, probability_falling, probability_stable,
+                  probability_rising, demand_pattern, season_strength, weeks_until_peak, competition_level,
+                  abstain_reason,
                   coalesce(model_name || ' ' || model_version, 'none') as "model!",
                   predictions.history_class as "history_class!", coalesce(prediction_count, 0) as "outcome_count!",
                   mean_scaled_error, error_ratio, coverage_80, coverage_95

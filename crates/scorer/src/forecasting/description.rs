@@ -44,6 +44,20 @@ pub enum Pattern {
     Dead,
 }
 
+impl Pattern {
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Pattern::Smooth => "smooth",
+            Pattern::Seasonal => "seasonal",
+            Pattern::Intermittent => "intermittent",
+            Pattern::Lumpy => "lumpy",
+            Pattern::IsolatedEvent => "isolated_event",
+            Pattern::Dead => "dead",
+        }
+    }
+}
+
 /// What kind of series it is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Description {

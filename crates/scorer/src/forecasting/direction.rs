@@ -113,7 +113,7 @@ impl Directions {
         };
         let falling = below(level * (1.0 - STABLE_SHARE));
         let rising = 1.0 - below(level * (1.0 + STABLE_SHARE));
-        Some(Probabilities { falling, stable: 1.0 - falling - rising, rising })
+        Some(Probabilities { falling, stable: (1.0 - falling - rising).max(0.0), rising })
     }
 }
 

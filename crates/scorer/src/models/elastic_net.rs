@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2};
 use serde_json::{Value, json};
 
 use super::line::{Anchor, Design, EXAMPLES_MIN, Line, Lines};
-use super::{Model, ModelError};
+use super::{Answer, Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
 /// A line per horizon, fitted by linfa's elastic net.
@@ -65,8 +65,8 @@ impl Model for ElasticNet {
         Ok(())
     }
 
-    fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        self.lines.predict(panel, self.anchor, row)
+    fn predict(&self, panel: &Panel, row: usize) -> Answer {
+        Answer::from(self.lines.predict(panel, self.anchor, row))
     }
 
     fn state(&self) -> Result<Value, ModelError> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Model, ModelError};
+use super::{Answer, Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
 /// Predicts the last observed value.
@@ -22,8 +22,8 @@ impl Model for LastValue {
         Ok(())
     }
 
-    fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        [panel.rows[row].value; HORIZON_COUNT]
+    fn predict(&self, panel: &Panel, row: usize) -> Answer {
+        Answer::from([panel.rows[row].value; HORIZON_COUNT])
     }
 
     fn state(&self) -> Result<Value, ModelError> {

@@ -1,33 +1,30 @@
 //! The models: interchangeable ways to say how a series goes on. The backtest decides which one predicts.
 
+mod combination;
 mod elastic_net;
 mod last_value;
 mod line;
-mod linear;
 mod seasonal_naive;
 
 use serde_json::Value;
 
 use crate::features::{HORIZON_COUNT, Panel};
+use crate::forecasting::ForecastError;
+use crate::forecasting::direction::Probabilities;
+use crate::intervals::Ends;
 
+pub use combination::Combination;
 pub use elastic_net::ElasticNet;
 pub use last_value::LastValue;
 pub use line::Anchor;
-pub use linear::Linear;
 pub use seasonal_naive::SeasonalNaive;
 
 /// Why a model could not be fitted or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The solver of the linear model failed.
-    #[error("failed to solve for the coefficients of horizon {horizon}")]
-    Solve {
-        /// Weeks ahead.
-        horizon: usize,
-        /// The cause.
-        #[source]
-        source: linfa_linear::LinearError<f64>,
-    },
+    /// The experts could not be taught.
+    #[error("failed to teach the experts")]
+    Experts(#[from] ForecastError),
     /// The elastic net failed.
     #[error("failed to fit the elastic net of horizon {horizon}")]
     ElasticNet {
@@ -45,6 +42,23 @@ pub enum ModelError {
     UnknownAlgorithm(String),
 }
 
+/// What a model says of the weeks after a row, on the models' scale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The values expected.
+    pub points: [f64; HORIZON_COUNT],
+    /// The ends of the intervals, where the model knows them itself; else they follow from its backtest.
+    pub ends: Option<[Ends; HORIZON_COUNT]>,
+    /// Which way the mean of these weeks lies from that of the last ones, where the model can tell.
+    pub direction: Option<Probabilities>,
+}
+
+impl From<[f64; HORIZON_COUNT]> for Answer {
+    fn from(points: [f64; HORIZON_COUNT]) -> Answer {
+        Answer { points, ends: None, direction: None }
+    }
+}
+
 /// A way to predict the next weeks of a series.
 pub trait Model: Send + Sync {
     /// Returns its name in the registry.
@@ -56,8 +70,8 @@ pub trait Model: Send + Sync {
     /// Learns from the examples whose target was known at a week; forgets what it learnt before.
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError>;
 
-    /// Predicts the weeks after a row, on the models' scale.
-    fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT];
+    /// Predicts the weeks after a row.
+    fn predict(&self, panel: &Panel, row: usize) -> Answer;
 
     /// Returns what was learnt; the same data give the same state, byte for byte.
     fn state(&self) -> Result<Value, ModelError>;
@@ -73,7 +87,7 @@ pub fn all() -> Vec<Box<dyn Model>> {
         Box::new(LastValue),
         Box::new(ElasticNet::from(Anchor::LastValue)),
         Box::new(ElasticNet::from(Anchor::AYearBefore)),
-        Box::new(Linear::default()),
+        Box::new(Combination::default()),
     ]
 }
 

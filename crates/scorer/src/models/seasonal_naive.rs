@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Model, ModelError};
+use super::{Answer, Model, ModelError};
 use crate::features::{HORIZON_COUNT, Panel};
 
 /// Predicts the value of the same week last year, or the last value while there is less than a year of history.
@@ -22,8 +22,9 @@ impl Model for SeasonalNaive {
         Ok(())
     }
 
-    fn predict(&self, panel: &Panel, row: usize) -> [f64; HORIZON_COUNT] {
-        std::array::from_fn(|index| panel.a_year_before(row, index + 1).unwrap_or(panel.rows[row].value))
+    fn predict(&self, panel: &Panel, row: usize) -> Answer {
+        let at_horizon = |index| panel.a_year_before(row, index + 1).unwrap_or(panel.rows[row].value);
+        Answer::from(std::array::from_fn::<f64, HORIZON_COUNT, _>(at_horizon))
     }
 
     fn state(&self) -> Result<Value, ModelError> {

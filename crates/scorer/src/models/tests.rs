@@ -54,7 +54,7 @@ fn the_linear_models_beat_both_naive_ones_on_competition_that_returns_to_its_mea
     let panel = competition(22, 12, 70);
     // It has no season, so no line that starts from a year before.
     let from_the_last_value: [Box<dyn Model>; 2] =
-        [Box::new(ElasticNet::from(Anchor::LastValue)), Box::new(Linear::default())];
+        [Box::new(ElasticNet::from(Anchor::LastValue)), Box::new(Combination::default())];
     for mut model in from_the_last_value {
         let metrics = measure(&panel, model.as_mut());
         assert!(metrics.ratio.unwrap() < 0.9, "{}", model.algorithm());
@@ -75,7 +75,7 @@ fn the_same_data_give_the_same_bytes_and_the_same_predictions_after_reading_them
         assert_eq!(first, second, "{}", model.algorithm());
         let restored = restore(model.algorithm(), serde_json::from_slice(&first).unwrap()).unwrap();
         let row = panel.rows.len() - 1;
-        for (a, b) in model.predict(&panel, row).into_iter().zip(restored.predict(&panel, row)) {
+        for (a, b) in model.predict(&panel, row).points.into_iter().zip(restored.predict(&panel, row).points) {
             assert!((a - b).abs() < 1e-12);
         }
     }
@@ -104,17 +104,17 @@ fn seasonal_naive_repeats_last_year_once_there_is_one() {
     let panel = demand(25, 1, 70);
     for (row, at) in panel.rows.iter().enumerate() {
         let expected = if at.position + 1 >= 52 { panel.series[0].values[at.position + 3 - 52] } else { at.value };
-        assert_eq!(SeasonalNaive.predict(&panel, row)[2], expected);
+        assert_eq!(SeasonalNaive.predict(&panel, row).points[2], expected);
     }
 }
 
 #[test]
 fn too_few_examples_give_no_line_and_the_last_value() {
     let panel = demand(26, 1, 20);
-    let mut model = Linear::default();
+    let mut model = ElasticNet::from(Anchor::LastValue);
     model.fit(&panel, i32::MAX).unwrap();
     let row = panel.rows.len() - 1;
-    assert_eq!(model.predict(&panel, row), [panel.rows[row].value; HORIZON_COUNT]);
+    assert_eq!(model.predict(&panel, row).points, [panel.rows[row].value; HORIZON_COUNT]);
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_constant_series_is_predicted_to_stay_so() {
     let panel = Panel::build(series_of(&histories, Target::AuctionBids), ModelName::Demand).unwrap();
     for mut model in all() {
         model.fit(&panel, i32::MAX).unwrap();
-        let predictions = model.predict(&panel, panel.rows.len() - 1);
+        let predictions = model.predict(&panel, panel.rows.len() - 1).points;
         assert!(predictions.iter().all(|value| (value - 11.0_f64.ln()).abs() < 1e-6), "{}", model.algorithm());
     }
 }
