@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-competition bench-forecast bench-process bench-quota bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-competition bench-forecast bench-process bench-quota bench-score bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -27,6 +27,12 @@ bench-quota: packages
 ## How well series are forecast, by rolling origins inside the training data beside the repository (BENCH_ORIGINS).
 bench-forecast:
 	cargo bench --quiet --locked --profile demo -p digitallz --bench forecast
+
+## How many series a second get features, teach the experts and are predicted, beside statsforecast (BENCH_SERIES, _PEER).
+bench-score:
+	@test -x target/peer/bin/python || { python3 -m venv target/peer && target/peer/bin/pip install --quiet statsforecast==2.1.1; } \
+	  || echo "statsforecast cannot be installed: it will be left out"
+	PEER_PYTHON=$(abspath target/peer/bin/python) cargo bench --quiet --locked --profile demo -p digitallz-scorer --bench score
 
 ## Read a million SERP entries, beside a plain COPY of the same rows, in empty tables and in grown ones (BENCH_ENTRIES, _GROWTH).
 bench-process: packages

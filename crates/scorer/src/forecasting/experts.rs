@@ -12,7 +12,7 @@ use super::global::GlobalModel;
 use super::smoothing;
 use super::statistics::mean;
 use super::theta;
-use super::windows::{Take, Windows};
+use super::windows::{self, Take, Windows};
 
 /// A model that may have a say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,9 +108,10 @@ const FITTING: Fitting = Fitting { ridge: 20.0, steps_max: 12, tolerance: 1e-3 }
 impl Team {
     /// Teaches the experts with what series were before a gap at their end.
     pub fn fit(all: &[&[f64]], shape: &Shape, take: &Take, seed: u64) -> Result<Team, LinearError<f64>> {
+        let all = windows::taken(all, take);
         let logs: Vec<Vec<f64>> = all.par_iter().map(|values| logarithms(values).unwrap_or_default()).collect();
         let logs: Vec<&[f64]> = logs.iter().map(Vec::as_slice).collect();
-        let plain = Windows::gather(all, shape, take);
+        let plain = Windows::gather(&all, shape, take);
         let is_enough = plain.len() >= EXAMPLES_MIN;
         let trees = if take.end_gap == 0 { forest::TREES } else { forest::TREES_AT_ORIGINS };
         Ok(Team {

@@ -37,8 +37,6 @@ pub struct Windows {
     pub moves: Vec<f64>,
     /// The mean absolute change of each row's history.
     pub scales: Vec<f64>,
-    /// Which series each row is of.
-    pub series: Vec<usize>,
 }
 
 impl Take {
@@ -60,11 +58,8 @@ impl Windows {
     /// Gathers the examples of many series, in the order of these.
     pub fn gather(all: &[&[f64]], shape: &Shape, take: &Take) -> Windows {
         let stride = stride_for(all, take);
-        let parts: Vec<Windows> = all
-            .par_iter()
-            .enumerate()
-            .map(|(series, values)| of_series(values, series, shape, &Take { stride, ..take.clone() }))
-            .collect();
+        let parts: Vec<Windows> =
+            all.par_iter().map(|values| of_series(values, shape, &Take { stride, ..take.clone() })).collect();
         let mut windows = Windows { horizons: take.horizons, ..Windows::default() };
         for part in &parts {
             windows.append(part);
@@ -76,7 +71,7 @@ impl Windows {
     pub fn at_end(history: &[f64], shape: &Shape, horizons: usize) -> Windows {
         let mut windows = Windows { horizons, ..Windows::default() };
         let scale = usable_scale(mean_absolute_change(history, 1), history);
-        windows.push(history, 0, if scale > 0.0 { scale } else { 1.0 }, shape);
+        windows.push(history, if scale > 0.0 { scale } else { 1.0 }, shape);
         windows
     }
 
@@ -111,13 +106,12 @@ impl Windows {
         moves.into_iter().map(|moved| last + moved * self.scales[0]).collect()
     }
 
-    fn push(&mut self, history: &[f64], series: usize, scale: f64, shape: &Shape) {
+    fn push(&mut self, history: &[f64], scale: f64, shape: &Shape) {
         features::common(history, scale, shape, &mut self.common);
         for horizon in 1..=self.horizons {
             features::of_horizon(history, scale, shape, horizon, &mut self.seasonal);
         }
         self.scales.push(scale);
-        self.series.push(series);
     }
 
     fn append(&mut self, part: &Windows) {
@@ -125,11 +119,17 @@ impl Windows {
         self.seasonal.extend_from_slice(&part.seasonal);
         self.moves.extend_from_slice(&part.moves);
         self.scales.extend_from_slice(&part.scales);
-        self.series.extend_from_slice(&part.series);
     }
 }
 
-fn of_series(values: &[f64], series: usize, shape: &Shape, take: &Take) -> Windows {
+/// Returns the series that examples are taken of: all that have one, or of too many evenly spread ones.
+pub fn taken<'a>(all: &[&'a [f64]], take: &Take) -> Vec<&'a [f64]> {
+    let some: Vec<&[f64]> = all.iter().copied().filter(|values| ends(values.len(), take).next().is_some()).collect();
+    let step = some.len().div_ceil(take.examples_max.max(1)).max(1);
+    some.into_iter().step_by(step).collect()
+}
+
+fn of_series(values: &[f64], shape: &Shape, take: &Take) -> Windows {
     let mut windows = Windows { horizons: take.horizons, ..Windows::default() };
     let sums = change_sums(values);
     for end in ends(values.len(), take) {
@@ -139,7 +139,7 @@ fn of_series(values: &[f64], series: usize, shape: &Shape, take: &Take) -> Windo
         if scale <= 0.0 {
             continue;
         }
-        windows.push(&values[start..=end], series, scale, shape);
+        windows.push(&values[start..=end], scale, shape);
         let after = &values[end + 1..=end + take.horizons];
         windows.moves.extend(after.iter().map(|value| (value - values[end]) / scale));
     }
@@ -223,6 +223,15 @@ mod tests {
         let cut = Windows::gather(&[&values[47..]], &shape, &Take { cuts_max: 1, ..take() });
         assert_eq!(format!("{:?}", young.common), format!("{:?}", cut.common));
         assert_eq!(young.moves, cut.moves);
+    }
+
+    #[test]
+    fn of_too_many_series_some_are_taken() {
+        let (long, short) = (vec![1.0; 30], vec![1.0; 5]);
+        let all: Vec<&[f64]> = (0..90).map(|place| if place % 3 == 0 { &short[..] } else { &long[..] }).collect();
+        assert_eq!(taken(&all, &Take { examples_max: 60, ..take() }).len(), 60);
+        let few = taken(&all, &Take { examples_max: 7, ..take() });
+        assert!((5..=7).contains(&few.len()) && few.iter().all(|values| values.len() == 30));
     }
 
     #[test]
