@@ -53,7 +53,9 @@ fn main() {
         .map(|_| {
             let (waiting, tallies) = (waiting.clone(), tallies.clone());
             thread::spawn(move || {
-                while let Some(resource) = waiting.lock().expect("no holder panics").pop() {
+                // The lock must not be held while the target runs: the other threads take the next ones.
+                let next = || waiting.lock().expect("no holder panics").pop();
+                while let Some(resource) = next() {
                     let tally = run(resource, seed, Duration::from_secs(seconds));
                     println!("{resource}: {} executions, {} findings", tally.executions, tally.findings);
                     tallies.lock().expect("no holder panics").insert(resource.name(), tally);
