@@ -37,7 +37,7 @@ const EXAMPLES_MAX: usize = 20_000;
 /// The same at past origins, of which there are many.
 const EXAMPLES_AT_ORIGINS_MAX: usize = 10_000;
 
-/// Cases that are enough to judge by; members beyond are thinned out evenly.
+/// Cases that are enough to judge by; with fewer of members, longer series stand in.
 const CASES_ENOUGH: usize = 150;
 
 /// Cases of one origin at most.
@@ -81,8 +81,15 @@ pub fn replay<'a>(
     seed: u64,
 ) -> Result<Vec<Case<'a>>, LinearError<f64>> {
     let mut cases = Vec::new();
-    for (origin, end_gap) in gaps(all, members, class, horizons).into_iter().enumerate() {
-        let places = standing(all, members, class, horizons, end_gap, seed);
+    let gaps = gaps(all, members, class, horizons);
+    let of_members: Vec<_> = gaps.iter().map(|&gap| standing_members(all, members, class, gap)).collect();
+    let is_enough = class.is_longest() || of_members.iter().map(Vec::len).sum::<usize>() >= CASES_ENOUGH;
+    for (origin, (end_gap, mut places)) in gaps.into_iter().zip(of_members).enumerate() {
+        if !is_enough {
+            places.extend(standing_in(all, members, class, end_gap, seed));
+        }
+        let step = places.len().div_ceil(CASES_OF_ORIGIN_MAX).max(1);
+        let places: Vec<_> = places.into_iter().step_by(step).collect();
         if places.is_empty() {
             continue;
         }
@@ -110,32 +117,29 @@ fn gaps(all: &[&[f64]], members: &[usize], class: Class, horizons: usize) -> Vec
     (0..count).map(|back| horizons + back * spacing).filter(|gap| gap + POINTS_MIN <= longest).collect()
 }
 
-/// Returns who stands at an origin: series, first point and end of what it shows.
-fn standing(
-    all: &[&[f64]],
-    members: &[usize],
-    class: Class,
-    horizons: usize,
-    end_gap: usize,
-    seed: u64,
-) -> Vec<(usize, usize, usize)> {
+/// A series, and the first point and the end of what it shows.
+type Place = (usize, usize, usize);
+
+/// Returns the members that had enough of a history at an origin.
+fn standing_members(all: &[&[f64]], members: &[usize], class: Class, end_gap: usize) -> Vec<Place> {
     let least = ((class.from as f64 * SHARE_OF_CLASS) as usize).max(POINTS_MIN);
     let of_members = members.iter().filter_map(|&series| {
         let until = all[series].len().checked_sub(end_gap)?;
         (until >= least).then_some((series, 0, until))
     });
-    let mut places: Vec<(usize, usize, usize)> = of_members.collect();
-    if places.len() * ORIGINS_MAX < CASES_ENOUGH && !class.is_longest() && !members.is_empty() {
-        let mut random = Random::new(seed, end_gap as u64);
-        for (series, values) in all.iter().enumerate() {
-            let count = all[members[random.below(members.len())]].len();
-            let Some(until) = values.len().checked_sub(end_gap) else { continue };
-            if values.len() >= class.until && until >= count {
-                places.push((series, until - count, until));
-            }
+    of_members.collect()
+}
+
+/// Returns the longer series, each cut down to the length of a member.
+fn standing_in(all: &[&[f64]], members: &[usize], class: Class, end_gap: usize, seed: u64) -> Vec<Place> {
+    let mut random = Random::new(seed, end_gap as u64);
+    let mut places = Vec::new();
+    for (series, values) in all.iter().enumerate() {
+        let count = all[members[random.below(members.len())]].len();
+        let Some(until) = values.len().checked_sub(end_gap) else { continue };
+        if values.len() >= class.until && until >= count {
+            places.push((series, until - count, until));
         }
     }
-    debug_assert!(horizons <= end_gap);
-    let step = places.len().div_ceil(CASES_OF_ORIGIN_MAX).max(1);
-    places.into_iter().step_by(step).collect()
+    places
 }
