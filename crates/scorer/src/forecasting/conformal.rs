@@ -10,6 +10,7 @@ use linfa_linear::LinearError;
 use serde::{Deserialize, Serialize};
 
 use super::absolute::{self, Fitting, Rows, dot};
+use super::autoregression::Autoregression;
 use super::experts::{Answers, Expert};
 use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
 use super::windows::usable_scale;
@@ -27,7 +28,7 @@ pub const SPREAD_OF: [Expert; 7] = [
 ];
 
 /// Features of the size of an error, the intercept not counted.
-const FEATURE_COUNT: usize = 9;
+const FEATURE_COUNT: usize = 11;
 
 /// Fewer errors than this teach nothing about their size.
 const ERRORS_MIN: usize = 60;
@@ -198,13 +199,17 @@ pub struct About<'a> {
     answers: &'a Answers,
     scale: f64,
     past: f64,
+    /// What the series' own autoregression says of its errors, by horizon; nothing where there is none.
+    deviations: Option<Vec<f64>>,
 }
 
 impl<'a> About<'a> {
     /// Tells of a history; `past` is what was missed of the series before, see [`PastErrors::of`].
     pub fn new(history: &'a [f64], answers: &'a Answers, past: f64) -> About<'a> {
         let scale = usable_scale(mean_absolute_change(history, 1), history);
-        About { history, answers, scale, past }
+        let horizons = answers.iter().flatten().map(Vec::len).next().unwrap_or(0);
+        let deviations = Autoregression::fit(history).map(|fitted| fitted.deviations(horizons));
+        About { history, answers, scale, past, deviations }
     }
 
     /// Returns the values that are known.
@@ -219,6 +224,7 @@ impl<'a> About<'a> {
         let answers = SPREAD_OF.iter().filter_map(|expert| self.answers[*expert as usize].as_ref());
         let said: Vec<f64> = answers.map(|values| values[horizon - 1]).collect();
         let last = self.history.last().copied().unwrap_or(0.0);
+        let own = self.deviations.as_ref().map(|deviations| deviations[horizon - 1]);
         [
             log(over_horizon),
             log(mean_absolute_change(recent(53), 1)),
@@ -229,6 +235,8 @@ impl<'a> About<'a> {
             log(last.abs()),
             (horizon as f64).ln(),
             self.past,
+            own.map_or_else(|| log(over_horizon), log),
+            f64::from(u8::from(own.is_none())),
         ]
     }
 }

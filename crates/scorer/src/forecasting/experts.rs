@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::absolute::Fitting;
-use super::autoregression;
+use super::autoregression::Autoregression;
 use super::features::Shape;
 use super::forest::{self, Forest};
 use super::global::GlobalModel;
@@ -164,7 +164,7 @@ impl Team {
             Expert::Smoothing => Some(smoothing::simple(history, horizons)),
             Expert::DampedHolt => (count >= 8).then(|| theta::damped(history, season, horizons)),
             Expert::Theta => (count >= 4).then(|| theta::theta(history, season, horizons)),
-            Expert::Autoregression => autoregression::forecast(history, horizons),
+            Expert::Autoregression => Autoregression::fit(history).map(|fitted| fitted.forecast(horizons)),
             _ => None,
         }
     }
