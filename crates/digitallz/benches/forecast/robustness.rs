@@ -1,5 +1,6 @@
 //! Dirty histories and young ones, on every third series, beside what is said of them clean and whole.
 
+use digitallz_scorer::forecasting::Trained;
 use digitallz_scorer::forecasting::metrics::{self, Errors};
 use digitallz_scorer::forecasting::random::Random;
 use serde_json::{Map, Value, json};
@@ -33,12 +34,17 @@ pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
 
     eprintln!("robustness: clean");
     let clean = owa(&run(&changed(&|_, _, value| Some(value)))?);
+    eprintln!("robustness: clean, without the cleaner");
+    let raw = owa(&uncleaned(&places, horizons, &whole, &actual)?);
+    println!("  {:<10} OWA {clean:.4}, {:.4} of without the cleaner", "clean", clean / raw);
+    numbers.insert("without_cleaner".to_owned(), json!(raw));
     eprintln!("robustness: missing weeks");
     let missing = owa(&run(&changed(&|place, at, value| (drawn(place, at) >= 0.1).then_some(value)))?);
     eprintln!("robustness: spikes");
     let spiked =
         owa(&run(&changed(&|place, at, value| Some(if drawn(place, at) < 0.02 { 10.0 * value } else { value })))?);
-    for (name, value) in [("clean", clean), ("missing", missing), ("spiked", spiked)] {
+    numbers.insert("clean".to_owned(), json!(clean));
+    for (name, value) in [("missing", missing), ("spiked", spiked)] {
         println!("  {name:<10} OWA {value:.4}, {:.4} of clean", value / clean);
         numbers.insert(name.to_owned(), json!(value));
     }
@@ -61,6 +67,19 @@ pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
         numbers.insert(format!("points_{length}"), json!(value));
     }
     Ok(Value::Object(numbers))
+}
+
+/// Measures forecasts of histories as they are.
+fn uncleaned<'a>(
+    places: &[usize],
+    horizons: usize,
+    whole: &dyn Fn(usize) -> &'a [f64],
+    actual: &dyn Fn(usize) -> &'a [f64],
+) -> anyhow::Result<Vec<Measured>> {
+    let histories: Vec<&[f64]> = places.iter().map(|&place| whole(place)).collect();
+    let trained = Trained::learn(&histories, &crate::settings(horizons), |_, _| {})?;
+    let outcomes = histories.iter().zip(places).map(|(history, &place)| trained.ask(history, Some(place))).collect();
+    Ok(crate::errors(outcomes, places, horizons, whole, actual))
 }
 
 fn owa(measured: &[Measured]) -> f64 {

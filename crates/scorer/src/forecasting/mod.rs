@@ -1,8 +1,8 @@
 //! The forecasting engine: many series in, points and intervals out. No files, no database, no clock.
 //!
-//! [`forecast`] cleans the series, and [`Trained`] learns from them and is asked. It replays the experts of [`experts`] at rolling origins inside the history, lets those
-//! speak that beat naive there ([`gate`]), and puts intervals around them that follow from what was missed
-//! ([`conformal`]). The same seed gives the same numbers on any number of threads: work in parallel is collected in
+//! [`forecast`] cleans the series, and [`Trained`] learns from them and is asked. It replays the experts of [`experts`] at
+//! rolling origins inside the history, lets those speak that beat naive there ([`gate`]), and puts intervals around them that
+//! follow from what was missed ([`conformal`]). The same seed gives the same numbers on any number of threads: work in parallel is collected in
 //! order, and nothing is summed across threads.
 
 pub mod absolute;
