@@ -209,12 +209,12 @@ fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZ
     for (number, fold) in folds.iter().enumerate() {
         let intervals = Intervals::from_residuals(&residuals(panel, &folds[..number], fold.origin));
         for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
-            for index in 0..HORIZON_COUNT {
+            for (index, inside) in inside.iter_mut().enumerate() {
                 let Some(actual) = panel.actual(row, index + 1) else { continue };
                 let Some(ends) = intervals.of(answer, index + 1, panel.rows[row].scale) else { continue };
                 let is_in_80 = (ends.lo_80..=ends.hi_80).contains(&actual);
                 let is_in_95 = (ends.lo_95..=ends.hi_95).contains(&actual);
-                inside[index].push((is_in_80, is_in_95));
+                inside.push((is_in_80, is_in_95));
             }
         }
     }
