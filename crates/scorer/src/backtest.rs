@@ -166,6 +166,21 @@ pub fn residuals(panel: &Panel, folds: &[Fold], known_until: i32) -> [Vec<f64>; 
     by_horizon(|horizon| residuals_of(panel, folds, horizon, known_until))
 }
 
+/// Returns by how much the means of all horizons were missed, in mean absolute changes, where all of them were observed.
+pub fn missed_means(panel: &Panel, folds: &[Fold]) -> Vec<f64> {
+    let mut missed = Vec::new();
+    for fold in folds {
+        for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
+            let actual: Vec<f64> = (1..=HORIZON_COUNT).filter_map(|horizon| panel.actual(row, horizon)).collect();
+            if actual.len() == HORIZON_COUNT {
+                let difference = statistics::mean(&actual) - statistics::mean(&answer.points);
+                missed.push(difference / panel.rows[row].scale);
+            }
+        }
+    }
+    missed
+}
+
 /// Measures a model's folds beside the naive models on the same origins.
 pub fn measure(
     panel: &Panel,

@@ -9,7 +9,7 @@ use crate::features::HORIZON_COUNT;
 use crate::models::Answer;
 
 /// Fewer residuals than this give no interval.
-const RESIDUALS_MIN: usize = 10;
+pub(crate) const RESIDUALS_MIN: usize = 10;
 
 /// A horizon with fewer residuals borrows those of its neighbours, which are about as large.
 const RESIDUALS_ENOUGH: usize = 80;

@@ -8,10 +8,10 @@ use digitallz_common::week::last_full_week_start;
 use crate::backtest::OBSERVED_WEEKS_MIN;
 use crate::competition;
 use crate::features::{HORIZON_COUNT, Panel};
-use crate::forecasting::description;
-use crate::forecasting::direction::Probabilities;
-use crate::intervals::Intervals;
-use crate::models::{Model, SeasonalNaive};
+use crate::forecasting::direction::{Probabilities, STABLE_SHARE};
+use crate::forecasting::{description, statistics};
+use crate::models::{Answer, Model, SeasonalNaive};
+use crate::registry::Fitted;
 use crate::series::{self, History, sunday_of, week_of};
 use crate::target::Target;
 
@@ -76,8 +76,7 @@ pub(crate) fn abstain(
 pub(crate) struct Predictor<'a> {
     pub(crate) target: Target,
     pub(crate) panel: &'a Panel,
-    pub(crate) model: &'a dyn Model,
-    pub(crate) intervals: &'a Intervals,
+    pub(crate) fitted: &'a Fitted,
     pub(crate) as_of: DateTime<Utc>,
 }
 
@@ -109,13 +108,13 @@ impl Predictor<'_> {
 
     /// Predicts every horizon from the last row of a keyword.
     fn fill(&self, blank: &Prediction, row: usize, history: &History, all: &mut Vec<Prediction>) {
-        let answer = self.model.predict(self.panel, row);
+        let answer = self.fitted.model.predict(self.panel, row);
         let baseline = SeasonalNaive.predict(self.panel, row);
         let recent = &history.weeks[history.weeks.len().saturating_sub(RECENT_WEEKS)..];
         let recent_mean = recent.iter().map(|week| week.value).sum::<f64>() / recent.len() as f64;
         let mut told = blank.clone();
         if self.target != Target::CompetitionScore {
-            told.direction = answer.direction;
+            told.direction = answer.direction.or_else(|| self.direction(&answer, row));
             self.describe(&mut told, row);
         }
         for horizon in 1..=HORIZON_COUNT {
@@ -129,7 +128,7 @@ impl Predictor<'_> {
             } else {
                 prediction.trend_class = Some(self.target.trend_class(recent_mean, value));
             }
-            if let Some(ends) = self.intervals.of(&answer, horizon, self.panel.rows[row].scale) {
+            if let Some(ends) = self.fitted.intervals.of(&answer, horizon, self.panel.rows[row].scale) {
                 let mut ends = [ends.lo_95, ends.lo_80, ends.hi_80, ends.hi_95].map(|end| self.target.to_unit(end));
                 // The most demand is the lowest rank: the ends of its interval change places.
                 if self.target.is_reversed() {
@@ -143,6 +142,16 @@ impl Predictor<'_> {
 }
 
 impl Predictor<'_> {
+    /// Tells how probable each direction is by what the model missed in its backtest; the models' scale is logarithmic.
+    fn direction(&self, answer: &Answer, row: usize) -> Option<Probabilities> {
+        let at = &self.panel.rows[row];
+        let known = &self.panel.series[at.series].values[..=at.position];
+        let level = statistics::mean(&known[known.len().saturating_sub(RECENT_WEEKS)..]);
+        let bounds = (level + (1.0 - STABLE_SHARE).ln(), level + (1.0 + STABLE_SHARE).ln());
+        let directions = self.fitted.directions.as_ref()?;
+        Some(directions.around(statistics::mean(&answer.points), at.scale, bounds))
+    }
+
     /// Says what kind of series a row is the end of.
     fn describe(&self, prediction: &mut Prediction, row: usize) {
         let at = &self.panel.rows[row];
@@ -219,6 +228,8 @@ fn data_quality(history: Option<&History>, last_full_week: i32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forecasting::direction::Directions;
+    use crate::intervals::Intervals;
     use crate::models::LastValue;
     use crate::series::series_of;
     use crate::synthetic;
@@ -231,8 +242,9 @@ mod tests {
         let intervals = Intervals::from_residuals(&residuals);
         let sunday = sunday_of(2_800 + 60 + weeks_later);
         let as_of = (sunday + chrono::Days::new(3)).and_hms_opt(12, 0, 0).unwrap().and_utc();
-        Predictor { target, panel: &panel, model: &LastValue, intervals: &intervals, as_of }
-            .predict(keyword_ids, histories)
+        let directions = Some(Directions::of((-20..=20).map(|step| f64::from(step) / 10.0).collect()));
+        let fitted = Fitted { model: Box::new(LastValue), intervals, directions };
+        Predictor { target, panel: &panel, fitted: &fitted, as_of }.predict(keyword_ids, histories)
     }
 
     #[test]
@@ -262,6 +274,22 @@ mod tests {
                 let ends = [row.lo_95, row.lo_80, row.value, row.hi_80, row.hi_95].map(Option::unwrap);
                 assert!(ends[0] >= least && ends.is_sorted(), "{target:?}: {ends:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_direction_is_as_probable_as_misses_that_would_lead_there() {
+        let mut histories = synthetic::counts(44, 3, 60);
+        // What stays as it is after a rise that is over lies far above the last four weeks, and the other way round.
+        for (history, factor) in histories.iter_mut().zip([1.0, 5.0, 0.2]) {
+            history.weeks.iter_mut().for_each(|week| week.value = 1_000.0 + f64::from(week.week % 2));
+            history.weeks.last_mut().unwrap().value *= factor;
+        }
+        let rows = predict(&histories, Target::AuctionBids, &[1, 2, 3], 0);
+        let told = |keyword: usize| rows[keyword * HORIZON_COUNT].direction.unwrap();
+        assert!(told(0).stable > 0.9 && told(1).rising > 0.9 && told(2).falling > 0.9, "{:?}", told(1));
+        for direction in (0..3).map(told) {
+            assert!((direction.falling + direction.stable + direction.rising - 1.0).abs() < 1e-12);
         }
     }
 

@@ -116,7 +116,7 @@ pub async fn weigh(
         let panel = material.panel()?;
         let plan = backtest::plan(&panel);
         let folds = |registered: &Registered| {
-            let (mut model, _) = registered.open()?;
+            let mut model = registered.open()?.model;
             folds_of(&panel, &plan, registered, model.as_mut(), None).map_err(|source| material.in_model(source))
         };
         let candidate = folds(&candidate)?;

@@ -12,6 +12,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::backtest::Metrics;
 use crate::features::FEATURE_SET_VERSION;
+use crate::forecasting::direction::Directions;
 use crate::intervals::Intervals;
 use crate::models::{self, Model, ModelError};
 use crate::promotion::Decision;
@@ -57,12 +58,27 @@ struct Artifact {
     algorithm: String,
     state: Value,
     intervals: Intervals,
+    #[serde(default)]
+    directions: Option<Directions>,
+}
+
+/// A model that can be asked, with what its backtest says of how wrong it is.
+pub struct Fitted {
+    /// What predicts.
+    pub model: Box<dyn Model>,
+    /// Its intervals, where it does not know its own.
+    pub intervals: Intervals,
+    /// By how much it misses the mean of all horizons; absent where it knows that itself, or where too little was seen.
+    pub directions: Option<Directions>,
 }
 
 /// Writes a fitted model; the same model gives the same bytes.
-pub fn write_artifact(model: &dyn Model, intervals: &Intervals) -> Result<Vec<u8>, ModelError> {
-    let artifact =
-        Artifact { algorithm: model.algorithm().to_owned(), state: model.state()?, intervals: intervals.clone() };
+pub fn write_artifact(
+    model: &dyn Model,
+    intervals: Intervals,
+    directions: Option<Directions>,
+) -> Result<Vec<u8>, ModelError> {
+    let artifact = Artifact { algorithm: model.algorithm().to_owned(), state: model.state()?, intervals, directions };
     Ok(serde_json::to_vec(&artifact)?)
 }
 
@@ -97,7 +113,7 @@ impl Registered {
     }
 
     /// Reads the model, after checking that its bytes are those that were registered.
-    pub fn open(&self) -> Result<(Box<dyn Model>, Intervals), RegistryError> {
+    pub fn open(&self) -> Result<Fitted, RegistryError> {
         let model_version_id = self.model_version_id;
         if !self.is_intact() {
             return Err(RegistryError::Hash(model_version_id));
@@ -108,7 +124,8 @@ impl Registered {
         }
         let read = || {
             let artifact: Artifact = serde_json::from_slice(&self.artifact)?;
-            Ok((models::restore(&artifact.algorithm, artifact.state)?, artifact.intervals))
+            let model = models::restore(&artifact.algorithm, artifact.state)?;
+            Ok(Fitted { model, intervals: artifact.intervals, directions: artifact.directions })
         };
         read().map_err(|source| RegistryError::Artifact { model_version_id, source })
     }
@@ -417,7 +434,7 @@ mod tests {
 
     #[test]
     fn a_changed_artifact_is_refused() {
-        let artifact = write_artifact(&LastValue, &Intervals::default()).unwrap();
+        let artifact = write_artifact(&LastValue, Intervals::default(), None).unwrap();
         let mut registered = Registered {
             model_version_id: 1,
             version: 1,

@@ -144,12 +144,12 @@ async fn predict(
         );
         return Ok(None);
     };
-    let (model, intervals) = champion.open()?;
+    let fitted = champion.open()?;
     let target = Target::of(model_name, marketplace);
     let keyword_ids = keyword_ids.to_vec();
     let rows = tokio::task::spawn_blocking(move || {
         let panel = Panel::build(series::series_of(&histories, target), model_name)?;
-        let predictor = Predictor { target, panel: &panel, model: model.as_ref(), intervals: &intervals, as_of };
+        let predictor = Predictor { target, panel: &panel, fitted: &fitted, as_of };
         Ok::<_, FeatureError>(predictor.predict(&keyword_ids, &histories))
     })
     .await

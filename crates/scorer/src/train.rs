@@ -12,7 +12,8 @@ use tracing::{info, warn};
 use crate::backtest::{self, CandidateError, Fold, Metrics, Plan};
 use crate::bootstrap::Comparison;
 use crate::features::Panel;
-use crate::intervals::Intervals;
+use crate::forecasting::direction::Directions;
+use crate::intervals::{Intervals, RESIDUALS_MIN};
 use crate::material::{Material, TrainError};
 use crate::models::{self, Model, ModelError, SeasonalNaive};
 use crate::promotion::{self, Decision, Rival};
@@ -225,7 +226,7 @@ fn rival(
     candidates: &[Candidate],
 ) -> Result<Option<Rival>, ModelError> {
     let mut model = match champion.open() {
-        Ok((model, _)) => model,
+        Ok(fitted) => fitted.model,
         Err(error) => {
             warn!(error = %chain(&error), "replacing a champion that cannot be used");
             return Ok(None);
@@ -265,16 +266,19 @@ fn finish(
     })
 }
 
-/// Fits a model on everything and writes it, with intervals that follow from its backtest unless it knows its own.
+/// Fits a model on everything and writes it, with intervals and directions that follow from its backtest unless it
+/// knows its own.
 pub(crate) fn artifact(panel: &Panel, model: &mut dyn Model, folds: &[Fold]) -> Result<Vec<u8>, ModelError> {
     let knows_its_own = folds.iter().flat_map(|fold| &fold.answers).any(|answer| answer.ends.is_some());
-    let intervals = if knows_its_own {
-        Intervals::default()
+    let (intervals, directions) = if knows_its_own {
+        (Intervals::default(), None)
     } else {
-        Intervals::from_residuals(&backtest::residuals(panel, folds, i32::MAX))
+        let missed = backtest::missed_means(panel, folds);
+        let directions = (missed.len() >= RESIDUALS_MIN).then(|| Directions::of(missed));
+        (Intervals::from_residuals(&backtest::residuals(panel, folds, i32::MAX)), directions)
     };
     model.fit(panel, i32::MAX)?;
-    registry::write_artifact(model, &intervals)
+    registry::write_artifact(model, intervals, directions)
 }
 
 #[cfg(test)]

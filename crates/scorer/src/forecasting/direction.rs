@@ -93,7 +93,11 @@ impl Directions {
             let about = About::new(case.history, &case.answers, past.of(case.series, Some(case.origin)));
             (mean(case.actual) - mean(points)) / intervals.mean_size(&about, points)
         });
-        let mut missed: Vec<f64> = missed.filter(|missed| missed.is_finite()).collect();
+        Directions::of(missed.filter(|missed| missed.is_finite()).collect())
+    }
+
+    /// Takes by how much means were missed, each in a size that was known before.
+    pub fn of(mut missed: Vec<f64>) -> Directions {
         mix_if_few(&mut missed);
         missed.sort_by(f64::total_cmp);
         Directions { missed }
@@ -102,7 +106,12 @@ impl Directions {
     /// Returns how probable each direction is; nothing where the recent level is not above zero.
     pub fn probabilities(&self, about: &About<'_>, points: &[f64], intervals: &Intervals) -> Option<Probabilities> {
         let level = level(about.history())?;
-        let (expected, size) = (mean(points), intervals.mean_size(about, points));
+        let bounds = (level * (1.0 - STABLE_SHARE), level * (1.0 + STABLE_SHARE));
+        Some(self.around(mean(points), intervals.mean_size(about, points), bounds))
+    }
+
+    /// Returns how probable it is that a mean ends below, between or above two bounds; misses are of this size.
+    pub fn around(&self, expected: f64, size: f64, (low, high): (f64, f64)) -> Probabilities {
         let below = |bound: f64| -> f64 {
             if size <= 0.0 {
                 return f64::from(u8::from(expected < bound));
@@ -111,9 +120,8 @@ impl Directions {
             // Half a miss more on each side: what was never seen is not impossible.
             (share + 0.5) / (self.missed.len() as f64 + 1.0)
         };
-        let falling = below(level * (1.0 - STABLE_SHARE));
-        let rising = 1.0 - below(level * (1.0 + STABLE_SHARE));
-        Some(Probabilities { falling, stable: (1.0 - falling - rising).max(0.0), rising })
+        let (falling, rising) = (below(low), 1.0 - below(high));
+        Probabilities { falling, stable: (1.0 - falling - rising).max(0.0), rising }
     }
 }
 
