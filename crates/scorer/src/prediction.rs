@@ -21,7 +21,7 @@ const AGE_WEEKS_MAX: i32 = 4;
 /// Data quality is judged by at most this many weeks.
 const QUALITY_WEEKS_MAX: i32 = 104;
 
-/// Steps of a season.
+/// Weeks of a season.
 const YEAR_WEEKS: usize = 52;
 
 /// The direction of demand is told from the mean of this many observed weeks.
@@ -139,9 +139,7 @@ impl Predictor<'_> {
             all.push(prediction);
         }
     }
-}
 
-impl Predictor<'_> {
     /// Tells how probable each direction is by what the model missed in its backtest; the models' scale is logarithmic.
     fn direction(&self, answer: &Answer, row: usize) -> Option<Probabilities> {
         let at = &self.panel.rows[row];

@@ -26,7 +26,7 @@ pub struct Combination {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Learnt {
-    /// Whose series they were: keyword and first week, in the order of the panel.
+    /// Whose series they were: keyword and first week, sorted like the series of a panel.
     series: Vec<(i64, i32)>,
     trained: Trained,
 }
@@ -69,7 +69,7 @@ impl Model for Combination {
         let of = &panel.series[at.series];
         let history = history(of, at.position);
         let outcome = self.learnt.as_ref().map(|learnt| {
-            let place = learnt.series.iter().position(|known| *known == (of.keyword_id, of.first_week));
+            let place = learnt.series.binary_search(&(of.keyword_id, of.first_week)).ok();
             learnt.trained.ask(&history, place)
         });
         match outcome {
