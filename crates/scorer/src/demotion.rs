@@ -13,25 +13,28 @@ use tracing::{error, warn};
 
 use crate::bootstrap::Comparison;
 use crate::material::TrainError;
-use crate::registry::{self, Change, ITSELF, Registered};
+use crate::registry::{self, Change, Fitted, ITSELF, Registered};
 use crate::target::ModelName;
 use crate::{Context, train};
 
 /// Weeks with outcomes over which a champion is held against seasonal naive; with fewer it is not judged.
 const WEEKS: i64 = 4;
 
-/// Returns the champion, after demoting every one that this program cannot read: its artifact was changed, or an older
+/// Returns the champion and what it learnt, after demoting every one that this program cannot read: its artifact was changed, or an older
 /// version of the program made it.
 pub(crate) async fn readable_champion(
     ctx: &Context,
     model_name: ModelName,
     marketplace: Marketplace,
     as_of: DateTime<Utc>,
-) -> Result<Option<Registered>, Failure> {
+) -> Result<Option<(Registered, Fitted)>, Failure> {
     // Who takes its place was looked at before, so this ends.
     while let Some(champion) = registry::champion(&ctx.db, model_name, marketplace).await? {
-        let Err(error) = champion.open() else { return Ok(Some(champion)) };
-        demote(ctx, model_name, marketplace, &champion, &chain(&error), Value::Null, as_of).await?;
+        let reason = match champion.open() {
+            Ok(fitted) => return Ok(Some((champion, fitted))),
+            Err(error) => chain(&error),
+        };
+        demote(ctx, model_name, marketplace, &champion, &reason, Value::Null, as_of).await?;
     }
     Ok(None)
 }
@@ -40,7 +43,7 @@ pub(crate) async fn readable_champion(
 pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Failure> {
     for marketplace in Marketplace::ALL {
         for model_name in ModelName::ALL {
-            let Some(champion) = readable_champion(ctx, model_name, marketplace, as_of).await? else { continue };
+            let Some((champion, _)) = readable_champion(ctx, model_name, marketplace, as_of).await? else { continue };
             let Some(naive) = naive_beside(&ctx.db, &champion).await? else { continue };
             if naive.is_beyond_noise() {
                 let reason = format!(

@@ -8,7 +8,7 @@ use digitallz_common::week::last_full_week_start;
 use crate::backtest::OBSERVED_WEEKS_MIN;
 use crate::competition;
 use crate::features::{HORIZON_COUNT, Panel};
-use crate::forecasting::direction::{Probabilities, STABLE_SHARE};
+use crate::forecasting::direction::{Probabilities, RECENT, STABLE_SHARE};
 use crate::forecasting::{description, statistics};
 use crate::models::{Answer, Model, SeasonalNaive};
 use crate::registry::Fitted;
@@ -23,9 +23,6 @@ const QUALITY_WEEKS_MAX: i32 = 104;
 
 /// Weeks of a season.
 const YEAR_WEEKS: usize = 52;
-
-/// The direction of demand is told from the mean of this many observed weeks.
-const RECENT_WEEKS: usize = 4;
 
 /// What a model says about a keyword for a week, or why it says nothing.
 #[derive(Clone, Debug)]
@@ -110,7 +107,7 @@ impl Predictor<'_> {
     fn fill(&self, blank: &Prediction, row: usize, history: &History, all: &mut Vec<Prediction>) {
         let answer = self.fitted.model.predict(self.panel, row);
         let baseline = SeasonalNaive.predict(self.panel, row);
-        let recent = &history.weeks[history.weeks.len().saturating_sub(RECENT_WEEKS)..];
+        let recent = &history.weeks[history.weeks.len().saturating_sub(RECENT)..];
         let recent_mean = recent.iter().map(|week| week.value).sum::<f64>() / recent.len() as f64;
         let mut told = blank.clone();
         if self.target != Target::CompetitionScore {
@@ -144,7 +141,7 @@ impl Predictor<'_> {
     fn direction(&self, answer: &Answer, row: usize) -> Option<Probabilities> {
         let at = &self.panel.rows[row];
         let known = &self.panel.series[at.series].values[..=at.position];
-        let level = statistics::mean(&known[known.len().saturating_sub(RECENT_WEEKS)..]);
+        let level = statistics::mean(&known[known.len().saturating_sub(RECENT)..]);
         let bounds = (level + (1.0 - STABLE_SHARE).ln(), level + (1.0 + STABLE_SHARE).ln());
         let directions = self.fitted.directions.as_ref()?;
         Some(directions.around(statistics::mean(&answer.points), at.scale, bounds))

@@ -10,7 +10,7 @@ use crate::bootstrap::Comparison;
 use crate::features::Panel;
 use crate::material::{Material, TrainError};
 use crate::models::{Model, ModelError, SeasonalNaive};
-use crate::registry::{self, Registered};
+use crate::registry::{self, Fitted, Registered};
 use crate::series;
 use crate::target::ModelName;
 
@@ -115,14 +115,16 @@ pub async fn weigh(
     let decision = material.compute(move |material| {
         let panel = material.panel()?;
         let plan = backtest::plan(&panel);
-        let folds = |registered: &Registered| {
-            let mut model = registered.open()?.model;
-            folds_of(&panel, &plan, registered, model.as_mut(), None).map_err(|source| material.in_model(source))
+        let folds = |registered: &Registered, mut fitted: Fitted| {
+            let model = fitted.model.as_mut();
+            folds_of(&panel, &plan, registered, model, None).map_err(|source| material.in_model(source))
         };
-        let candidate = folds(&candidate)?;
+        let fitted = candidate.open()?;
+        let candidate = folds(&candidate, fitted)?;
         // One that cannot be read will be demoted before it predicts again.
-        let champion = match champion.filter(|champion| champion.open().is_ok()) {
-            Some(champion) => Some(Rival { version: champion.version, folds: folds(&champion)? }),
+        let champion = champion.and_then(|champion| champion.open().ok().map(|fitted| (champion, fitted)));
+        let champion = match champion {
+            Some((champion, fitted)) => Some(Rival { version: champion.version, folds: folds(&champion, fitted)? }),
             None => None,
         };
         decide(&panel, &plan, &candidate, champion.as_ref()).map_err(|source| material.in_model(source))

@@ -134,7 +134,7 @@ async fn predict(
     histories: Vec<History>,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Batch>, Failure> {
-    let Some(champion) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
+    let Some((champion, fitted)) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
         warn!(
             %marketplace,
             model.name = model_name.name(),
@@ -144,7 +144,6 @@ async fn predict(
         );
         return Ok(None);
     };
-    let fitted = champion.open()?;
     let target = Target::of(model_name, marketplace);
     let keyword_ids = keyword_ids.to_vec();
     let rows = tokio::task::spawn_blocking(move || {

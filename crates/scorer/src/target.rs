@@ -9,6 +9,8 @@ use std::str::FromStr;
 use digitallz_common::marketplace::Marketplace;
 use serde::Serialize;
 
+use crate::forecasting::direction::STABLE_SHARE;
+
 /// The two models that each marketplace has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,9 +69,6 @@ pub enum Target {
 
 /// Scores are kept this far from 0 and 1, where the logit has no value.
 const SCORE_MARGIN: f64 = 0.01;
-
-/// Demand that differs from that of the last weeks by more than this part has a direction.
-const TREND_THRESHOLD: f64 = 0.1;
 
 impl Target {
     /// Returns what a model predicts at a marketplace.
@@ -140,9 +139,9 @@ impl Target {
     /// Demand goes with the inverse of a rank: a rank that falls by a tenth is rising demand.
     pub fn trend_class(self, recent_mean: f64, predicted: f64) -> &'static str {
         let (before, after) = if self.is_reversed() { (predicted, recent_mean) } else { (recent_mean, predicted) };
-        if after > before * (1.0 + TREND_THRESHOLD) {
+        if after > before * (1.0 + STABLE_SHARE) {
             "rising"
-        } else if after < before * (1.0 - TREND_THRESHOLD) {
+        } else if after < before * (1.0 - STABLE_SHARE) {
             "falling"
         } else {
             "stable"

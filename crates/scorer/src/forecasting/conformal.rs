@@ -104,18 +104,16 @@ struct Ends {
 }
 
 impl Intervals {
-    /// Learns from what was said at the origins; `points` are the combinations, one a case.
+    /// Learns from what was said at the origins; `points` are the combinations, one a case, and so are `abouts`.
     pub fn learn(
         cases: &[Case<'_>],
         points: &[Vec<f64>],
-        past: &PastErrors,
+        abouts: &[About<'_>],
         horizons: usize,
     ) -> Result<Intervals, LinearError<f64>> {
-        let about = |case: &Case<'_>| past.of(case.series, Some(case.origin));
         let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
         let mut targets = Vec::new();
-        for (case, points) in cases.iter().zip(points) {
-            let about = About::new(case.history, &case.answers, about(case));
+        for ((case, points), about) in cases.iter().zip(points).zip(abouts) {
             for horizon in 1..=horizons {
                 rows.values.extend(about.features(points[horizon - 1], horizon));
                 rows.values.push(1.0);
@@ -130,10 +128,9 @@ impl Intervals {
             intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
         }
         let mut ratios = vec![Vec::new(); horizons];
-        for (case, points) in cases.iter().zip(points) {
-            let about = About::new(case.history, &case.answers, about(case));
+        for ((case, points), about) in cases.iter().zip(points).zip(abouts) {
             for horizon in 1..=horizons {
-                let size = intervals.size(&about, points[horizon - 1], horizon);
+                let size = intervals.size(about, points[horizon - 1], horizon);
                 ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
             }
         }
@@ -210,6 +207,11 @@ impl<'a> About<'a> {
         let horizons = answers.iter().flatten().map(Vec::len).next().unwrap_or(0);
         let deviations = Autoregression::fit(history).map(|fitted| fitted.deviations(horizons));
         About { history, answers, scale, past, deviations }
+    }
+
+    /// Tells of a case by what was missed of its series at the other origins.
+    pub fn of_case(case: &'a Case<'_>, past: &PastErrors) -> About<'a> {
+        About::new(case.history, &case.answers, past.of(case.series, Some(case.origin)))
     }
 
     /// Returns the values that are known.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::conformal::{About, Intervals, PastErrors, mix_if_few};
+use super::conformal::{About, Intervals, mix_if_few};
 use super::origins::Case;
 use super::statistics::mean;
 
@@ -14,7 +14,7 @@ use super::statistics::mean;
 pub const STABLE_SHARE: f64 = 0.1;
 
 /// Values that make the recent level.
-const RECENT: usize = 4;
+pub const RECENT: usize = 4;
 
 /// Of none of the directions it is said that the series takes it when all are less probable.
 const SAID_MIN: f64 = 0.45;
@@ -87,12 +87,13 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// Learns from what was said at the origins; `points` are the combinations, one a case.
-    pub fn learn(cases: &[Case<'_>], points: &[Vec<f64>], past: &PastErrors, intervals: &Intervals) -> Directions {
-        let missed = cases.iter().zip(points).map(|(case, points)| {
-            let about = About::new(case.history, &case.answers, past.of(case.series, Some(case.origin)));
-            (mean(case.actual) - mean(points)) / intervals.mean_size(&about, points)
-        });
+    /// Learns from what was said at the origins; `points` are the combinations, one a case, and so are `abouts`.
+    pub fn learn(cases: &[Case<'_>], points: &[Vec<f64>], abouts: &[About<'_>], intervals: &Intervals) -> Directions {
+        let missed = cases
+            .iter()
+            .zip(points)
+            .zip(abouts)
+            .map(|((case, points), about)| (mean(case.actual) - mean(points)) / intervals.mean_size(about, points));
         Directions::of(missed.filter(|missed| missed.is_finite()).collect())
     }
 

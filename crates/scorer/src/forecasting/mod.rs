@@ -198,8 +198,9 @@ impl TrainedClass {
         let points: Vec<Vec<f64>> =
             cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
         let past = PastErrors::gather(&cases, &points, horizons);
-        let intervals = Intervals::learn(&cases, &points, &past, horizons)?;
-        let directions = Directions::learn(&cases, &points, &past, &intervals);
+        let abouts: Vec<About<'_>> = cases.par_iter().map(|case| About::of_case(case, &past)).collect();
+        let intervals = Intervals::learn(&cases, &points, &abouts, horizons)?;
+        let directions = Directions::learn(&cases, &points, &abouts, &intervals);
         let mut team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
         let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
         team.keep(&asked(&report.panels));
