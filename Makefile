@@ -32,7 +32,7 @@ bench-forecast:
 bench-score:
 	@test -x target/peer/bin/python || { python3 -m venv target/peer && target/peer/bin/pip install --quiet statsforecast==2.1.1; } \
 	  || echo "statsforecast cannot be installed: it will be left out"
-	PEER_PYTHON=$(abspath target/peer/bin/python) cargo bench --quiet --locked --profile demo -p digitallz-scorer --bench score
+	PEER_PYTHON=$(abspath target/peer/bin/python) cargo bench --quiet --locked --profile release -p digitallz-scorer --bench score
 
 ## Read a million SERP entries, beside a plain COPY of the same rows, in empty tables and in grown ones (BENCH_ENTRIES, _GROWTH).
 bench-process: packages

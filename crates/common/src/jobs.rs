@@ -18,8 +18,10 @@ pub enum Job {
     ProcessPayload(ProcessPayload),
     /// Fits the models anew and backtests them.
     TrainModels(TrainModels),
-    /// Predicts for every keyword.
+    /// Shares out the keywords of a scoring.
     ScoreKeywords(ScoreKeywords),
+    /// Predicts for some keywords of a marketplace.
+    ScoreKeywordRange(ScoreKeywordRange),
     /// Holds predictions against what came.
     ScorePredictions(ScorePredictions),
     /// Deletes what has been kept for as long as the terms of its source allow.
@@ -74,11 +76,24 @@ pub struct TrainModels {
     pub as_of: DateTime<Utc>,
 }
 
-/// Predicts for every keyword from what was known at a moment.
+/// Makes the jobs that predict for every keyword from what was known at a moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreKeywords {
     /// The moment.
     pub as_of: DateTime<Utc>,
+}
+
+/// Predicts for the active keywords of a marketplace whose identifiers lie in a range.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoreKeywordRange {
+    /// The moment.
+    pub as_of: DateTime<Utc>,
+    /// Whose keywords.
+    pub marketplace: Marketplace,
+    /// The first of them.
+    pub first_keyword_id: i64,
+    /// The last of them.
+    pub last_keyword_id: i64,
 }
 
 /// Holds predictions against what was known at a moment of the weeks they are about.
@@ -104,6 +119,7 @@ impl Job {
             Job::ProcessPayload(_) => "process_payload",
             Job::TrainModels(_) => "train_models",
             Job::ScoreKeywords(_) => "score_keywords",
+            Job::ScoreKeywordRange(_) => "score_keyword_range",
             Job::ScorePredictions(_) => "score_predictions",
             Job::PurgeExpired(_) => "purge_expired",
         }
@@ -115,7 +131,9 @@ impl Job {
             Job::PlanCrawl(_) => Queue::Plan,
             Job::FetchPage(job) => Queue::Fetch(job.site.marketplace),
             Job::ProcessPayload(_) | Job::PurgeExpired(_) => Queue::Process,
-            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::ScorePredictions(_) => Queue::Score,
+            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::ScoreKeywordRange(_) | Job::ScorePredictions(_) => {
+                Queue::Score
+            }
         }
     }
 
@@ -134,6 +152,9 @@ impl Job {
             Job::ProcessPayload(job) => format!("process_payload:{}", job.raw_payload_id),
             Job::TrainModels(job) => format!("train_models:{}", job.as_of.to_rfc3339()),
             Job::ScoreKeywords(job) => format!("score_keywords:{}", job.as_of.to_rfc3339()),
+            Job::ScoreKeywordRange(job) => {
+                format!("score_keyword_range:{}:{}:{}", job.as_of.to_rfc3339(), job.marketplace, job.first_keyword_id)
+            }
             Job::ScorePredictions(job) => format!("score_predictions:{}", job.as_of.to_rfc3339()),
             Job::PurgeExpired(job) => format!("purge_expired:{}", job.as_of.to_rfc3339()),
         }
@@ -145,7 +166,11 @@ impl Job {
             Job::PlanCrawl(job) => Some(job.crawl_run_id),
             Job::FetchPage(job) => Some(job.crawl_run_id),
             Job::ProcessPayload(job) => Some(job.crawl_run_id),
-            Job::TrainModels(_) | Job::ScoreKeywords(_) | Job::ScorePredictions(_) | Job::PurgeExpired(_) => None,
+            Job::TrainModels(_)
+            | Job::ScoreKeywords(_)
+            | Job::ScoreKeywordRange(_)
+            | Job::ScorePredictions(_)
+            | Job::PurgeExpired(_) => None,
         }
     }
 
@@ -157,6 +182,7 @@ impl Job {
             | Job::ProcessPayload(_)
             | Job::TrainModels(_)
             | Job::ScoreKeywords(_)
+            | Job::ScoreKeywordRange(_)
             | Job::ScorePredictions(_)
             | Job::PurgeExpired(_) => 4,
         }

@@ -202,6 +202,7 @@ async fn score(context: digitallz_scorer::Context, job: Job, attempt: Attempt) -
     match job {
         Job::TrainModels(job) => digitallz_scorer::train::run(&context, &attempt, job).await,
         Job::ScoreKeywords(job) => digitallz_scorer::score::run(&context, &attempt, job).await,
+        Job::ScoreKeywordRange(job) => digitallz_scorer::score::run_range(&context, &attempt, job).await,
         Job::ScorePredictions(job) => digitallz_scorer::ledger::run(&context, &attempt, job).await,
         other => Err(not_served(&other)),
     }

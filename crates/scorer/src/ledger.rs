@@ -15,6 +15,7 @@ use sqlx::{PgConnection, PgPool};
 use tracing::info;
 
 use crate::competition::SCORE_VERSION;
+use crate::score::KEYWORDS_OF_RANGE;
 use crate::series::{self, Actual};
 use crate::target::{ModelName, Target};
 use crate::{Context, demotion};
@@ -28,20 +29,16 @@ const CHUNK_ROWS: usize = 5_000;
 /// Adds an outcome for every prediction whose actual value became known or was corrected by `job.as_of`, then demotes the
 /// champions that fell behind.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScorePredictions) -> Result<(), Failure> {
-    let mut outcomes = Vec::new();
+    let mut outcome_count = 0;
     for marketplace in Marketplace::ALL {
-        for model_name in ModelName::ALL {
-            let target = Target::of(model_name, marketplace);
-            let actuals = awaited(&ctx.db, model_name, marketplace, job.as_of).await?;
-            let due = due(&ctx.db, model_name, target, &actuals).await?;
-            outcomes.extend(due.into_iter().map(|due| Outcome::of(target, due)));
+        let keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
+        for keyword_ids in keyword_ids.chunks(KEYWORDS_OF_RANGE) {
+            for model_name in ModelName::ALL {
+                outcome_count += score(ctx, model_name, marketplace, keyword_ids, job.as_of).await?;
+            }
         }
     }
-
-    let mut tx = ctx.db.begin().await?;
-    insert(&mut tx, &outcomes, ctx.clock.now()).await?;
-    tx.commit().await?;
-    info!(outcome_count = outcomes.len(), "scored {} predictions", outcomes.len());
+    info!(outcome_count, "scored {outcome_count} predictions");
 
     demotion::look(ctx, job.as_of).await?;
 
@@ -51,16 +48,35 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScorePredictions) -> Res
     Ok(())
 }
 
+/// Adds the outcomes of some keywords and returns how many there are.
+async fn score(
+    ctx: &Context,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    keyword_ids: &[i64],
+    as_of: DateTime<Utc>,
+) -> Result<usize, sqlx::Error> {
+    let target = Target::of(model_name, marketplace);
+    let actuals = awaited(&ctx.db, model_name, marketplace, keyword_ids, as_of).await?;
+    let due = due(&ctx.db, model_name, target, &actuals).await?;
+    let outcomes: Vec<Outcome> = due.into_iter().map(|due| Outcome::of(target, due)).collect();
+    let mut tx = ctx.db.begin().await?;
+    insert(&mut tx, &outcomes, ctx.clock.now()).await?;
+    tx.commit().await?;
+    Ok(outcomes.len())
+}
+
 /// Returns the actual values of the weeks that are over and were not left alone yet.
 async fn awaited(
     db: &PgPool,
     model_name: ModelName,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<Actual>, sqlx::Error> {
     let last = last_full_week_start(as_of);
     let first = last - Days::new(7 * (AWAITED_WEEKS - 1));
-    let mut actuals = series::load_actuals(db, model_name, marketplace, as_of).await?;
+    let mut actuals = series::load_actuals(db, model_name, marketplace, keyword_ids, as_of).await?;
     actuals.retain(|actual| (first..=last).contains(&actual.week_start_date));
     Ok(actuals)
 }

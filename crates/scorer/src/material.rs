@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::backtest::TRAINING_WEEKS_MIN;
-use crate::features::{FeatureError, Panel};
+use crate::features::{self, FeatureError, Panel};
 use crate::models::ModelError;
 use crate::permission;
 use crate::registry::RegistryError;
@@ -49,7 +49,7 @@ impl From<TrainError> for Failure {
     }
 }
 
-/// The series of a marketplace on the scale of a model.
+/// The series of a marketplace on the scale of a model; of very many keywords, those of some.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// What is to be predicted.
@@ -75,7 +75,8 @@ impl Material {
             // Its series are not even loaded.
             return Err(TrainError::Refused(permission::refusal(marketplace)));
         }
-        let histories = series::load(db, model_name, marketplace, as_of).await?;
+        let keyword_ids = series::taught_keywords(db, marketplace, as_of).await?;
+        let histories = series::load(db, model_name, marketplace, &keyword_ids, as_of).await?;
         let resources: BTreeSet<&String> = histories.iter().flat_map(|history| &history.sources).collect();
         let acknowledged = policy.acknowledged.as_ref();
         let licence = json!({
@@ -103,7 +104,7 @@ impl Material {
 
     /// Builds the features of every week.
     pub fn panel(&self) -> Result<Panel, TrainError> {
-        Panel::build(self.series.clone(), self.model_name)
+        Panel::build(self.series.clone(), features::families(self.model_name))
             .map_err(|source| TrainError::Features(self.marketplace, self.model_name, source))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use digitallz_common::week::last_full_week_start;
+use rayon::prelude::*;
 
 use crate::backtest::OBSERVED_WEEKS_MIN;
 use crate::competition;
@@ -90,21 +91,18 @@ impl Predictor<'_> {
             .enumerate()
             .map(|(row, at)| (self.panel.series[at.series].keyword_id, row))
             .collect();
-        let mut all = Vec::with_capacity(keyword_ids.len() * HORIZON_COUNT);
-        for &keyword_id in keyword_ids {
+        let predict = |&keyword_id: &i64| {
             let blank = blank(self.target, self.as_of, keyword_id, histories.get(&keyword_id).copied());
             match (last_rows.get(&keyword_id), histories.get(&keyword_id)) {
-                (Some(&row), Some(history)) if blank.abstain_reason.is_none() => {
-                    self.fill(&blank, row, history, &mut all)
-                }
-                _ => all.extend((1..=HORIZON_COUNT).map(|horizon| at_horizon(&blank, horizon))),
+                (Some(&row), Some(history)) if blank.abstain_reason.is_none() => self.fill(&blank, row, history),
+                _ => (1..=HORIZON_COUNT).map(|horizon| at_horizon(&blank, horizon)).collect(),
             }
-        }
-        all
+        };
+        keyword_ids.par_iter().flat_map_iter(predict).collect()
     }
 
     /// Predicts every horizon from the last row of a keyword.
-    fn fill(&self, blank: &Prediction, row: usize, history: &History, all: &mut Vec<Prediction>) {
+    fn fill(&self, blank: &Prediction, row: usize, history: &History) -> Vec<Prediction> {
         let answer = self.fitted.model.predict(self.panel, row);
         let baseline = SeasonalNaive.predict(self.panel, row);
         let recent = &history.weeks[history.weeks.len().saturating_sub(RECENT)..];
@@ -114,7 +112,7 @@ impl Predictor<'_> {
             told.direction = answer.direction.or_else(|| self.direction(&answer, row));
             self.describe(&mut told, row);
         }
-        for horizon in 1..=HORIZON_COUNT {
+        let predict = |horizon: usize| {
             let value = self.target.to_unit(answer.points[horizon - 1]);
             let mut prediction = at_horizon(&told, horizon);
             prediction.value = Some(value);
@@ -133,8 +131,9 @@ impl Predictor<'_> {
                 }
                 [prediction.lo_95, prediction.lo_80, prediction.hi_80, prediction.hi_95] = ends.map(Some);
             }
-            all.push(prediction);
-        }
+            prediction
+        };
+        (1..=HORIZON_COUNT).map(predict).collect()
     }
 
     /// Tells how probable each direction is by what the model missed in its backtest; the models' scale is logarithmic.
@@ -228,11 +227,10 @@ mod tests {
     use crate::models::LastValue;
     use crate::series::series_of;
     use crate::synthetic;
-    use crate::target::ModelName;
 
     /// Predicts with intervals of one to two mean changes, at noon of the Wednesday after the last week.
     fn predict(histories: &[History], target: Target, keyword_ids: &[i64], weeks_later: i32) -> Vec<Prediction> {
-        let panel = Panel::build(series_of(histories, target), ModelName::Demand).unwrap();
+        let panel = Panel::build(series_of(histories, target), &[]).unwrap();
         let residuals = std::array::from_fn(|_| (-20..=20).map(|step| f64::from(step) / 10.0).collect());
         let intervals = Intervals::from_residuals(&residuals);
         let sunday = sunday_of(2_800 + 60 + weeks_later);

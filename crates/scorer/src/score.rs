@@ -1,10 +1,10 @@
-//! Computes competition scores and predicts demand and competition for every active keyword.
+//! Computes competition scores and predicts demand and competition for every active keyword, some at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use digitallz_common::failure::{Failure, chain};
-use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions};
+use digitallz_common::jobs::{Job, ScoreKeywordRange, ScoreKeywords, ScorePredictions};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue::{self, Attempt};
 use serde_json::{Map, Value};
@@ -13,11 +13,14 @@ use tracing::{info, warn};
 
 use crate::competition::{self, Definition, Published, SCORE_VERSION};
 use crate::entry::{self, EntryPrediction, Results};
-use crate::features::{FEATURE_SET_VERSION, FeatureError, Panel};
+use crate::features::{self, FEATURE_SET_VERSION, FeatureError, Panel};
 use crate::prediction::{self, Prediction, Predictor};
 use crate::series::{self, History, Measure, MeasuredWeek, ScoredWeek};
 use crate::target::{ModelName, Target};
 use crate::{Context, demotion, permission};
+
+/// Keywords that are worked at together: what is known of them fits in memory, whatever the size of a marketplace.
+pub const KEYWORDS_OF_RANGE: usize = 2_000;
 
 /// Rows of one statement.
 const CHUNK_ROWS: usize = 5_000;
@@ -39,41 +42,80 @@ impl From<ScoreError> for Failure {
     }
 }
 
-/// Scores and predicts from what was known at `job.as_of`.
+/// Shares out the active keywords: each job scores and predicts some of a marketplace's, so that many scorers can work at a
+/// night's scoring. Then earlier predictions are held against what came.
 ///
-/// Every active keyword of a marketplace that has a champion gets a row per model and horizon; where its history
-/// cannot carry a prediction, the row says why. Where the data of a marketplace may not train a model, no model speaks of
-/// it, not even one that was trained before: the rows say so.
+/// A champion that cannot be read is demoted first.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result<(), Failure> {
-    let definitions = definitions(&ctx.db).await?;
-    let mut scores = Vec::new();
-    let mut predictions = Vec::new();
-    let mut entries = Vec::new();
+    let as_of = job.as_of;
+    let mut jobs = Vec::new();
     for marketplace in Marketplace::ALL {
         let keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
         if keyword_ids.is_empty() {
             continue;
         }
-        let mut results = entry::load(&ctx.db, marketplace, job.as_of).await?;
-        let measured = measure(&ctx.db, marketplace, &definitions, &results, job.as_of).await?;
-        let first = Definition::first();
-        let competition = series::histories_of(&series::score_weeks(first.components(marketplace), &measured));
-        for published in &definitions {
-            let scored = series::score_weeks(published.definition.components(marketplace), &measured);
-            scores.push(only_new(&ctx.db, marketplace, published, scored).await?);
-        }
-        let demand = series::load(&ctx.db, ModelName::Demand, marketplace, job.as_of).await?;
-        let may_train = permission::may_train(&ctx.db, marketplace).await?;
-        if may_train {
-            entry::attach(&mut results, &competition);
-            entries.extend(entry::predict(&ctx.db, marketplace, &keyword_ids, &results, job.as_of).await?);
-        }
-        for (model_name, histories) in [(ModelName::Demand, demand), (ModelName::Competition, competition)] {
-            if may_train {
-                predictions.extend(predict(ctx, model_name, marketplace, &keyword_ids, histories, job.as_of).await?);
-            } else {
-                predictions.push(abstain(model_name, marketplace, &keyword_ids, &histories, job.as_of));
+        if permission::may_train(&ctx.db, marketplace).await? {
+            for model_name in ModelName::ALL {
+                if demotion::readable_champion(ctx, model_name, marketplace, as_of).await?.is_none() {
+                    warn!(
+                        %marketplace,
+                        model.name = model_name.name(),
+                        keyword_count = keyword_ids.len(),
+                        "predicts no {model_name} for {marketplace}: no model is trained yet",
+                    );
+                }
             }
+        }
+        let range = |keyword_ids: &[i64]| {
+            let (first_keyword_id, last_keyword_id) = (keyword_ids[0], keyword_ids[keyword_ids.len() - 1]);
+            Job::ScoreKeywordRange(ScoreKeywordRange { as_of, marketplace, first_keyword_id, last_keyword_id })
+        };
+        jobs.extend(keyword_ids.chunks(KEYWORDS_OF_RANGE).map(range));
+    }
+    let range_count = jobs.len();
+    jobs.push(Job::ScorePredictions(ScorePredictions { as_of }));
+
+    let mut tx = ctx.db.begin().await?;
+    competition::publish_definitions(&mut tx).await?;
+    queue::enqueue_all(&mut tx, &jobs, attempt.priority).await?;
+    attempt.complete(&mut tx).await?;
+    tx.commit().await?;
+    info!(range_count, "shared out a scoring as {range_count} jobs");
+    Ok(())
+}
+
+/// Scores and predicts some keywords of a marketplace from what was known at `job.as_of`.
+///
+/// Where the marketplace has a champion, every active keyword gets a row per model and horizon; where its history
+/// cannot carry a prediction, the row says why. Where the data of a marketplace may not train a model, no model speaks of
+/// it, not even one that was trained before: the rows say so.
+pub async fn run_range(ctx: &Context, attempt: &Attempt, job: ScoreKeywordRange) -> Result<(), Failure> {
+    let ScoreKeywordRange { as_of, marketplace, first_keyword_id, last_keyword_id } = job;
+    let mut keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
+    keyword_ids.retain(|keyword_id| (first_keyword_id..=last_keyword_id).contains(keyword_id));
+    let definitions = definitions(&ctx.db).await?;
+    let mut results = entry::load(&ctx.db, marketplace, &keyword_ids, as_of).await?;
+    let measured = measure(&ctx.db, marketplace, &keyword_ids, &definitions, &results, as_of).await?;
+    let first = Definition::first();
+    let competition = series::histories_of(&series::score_weeks(first.components(marketplace), &measured));
+    let mut scores = Vec::new();
+    for published in &definitions {
+        let scored = series::score_weeks(published.definition.components(marketplace), &measured);
+        scores.push(only_new(&ctx.db, marketplace, &keyword_ids, published, scored).await?);
+    }
+    let demand = series::load(&ctx.db, ModelName::Demand, marketplace, &keyword_ids, as_of).await?;
+    let may_train = permission::may_train(&ctx.db, marketplace).await?;
+    let mut entries = Vec::new();
+    if may_train {
+        entry::attach(&mut results, &competition);
+        entries = entry::predict(&ctx.db, marketplace, &keyword_ids, &results, as_of).await?;
+    }
+    let mut predictions = Vec::new();
+    for (model_name, histories) in [(ModelName::Demand, demand), (ModelName::Competition, competition)] {
+        if may_train {
+            predictions.extend(predict(ctx, model_name, marketplace, &keyword_ids, histories, as_of).await?);
+        } else {
+            predictions.push(abstain(model_name, marketplace, &keyword_ids, &histories, as_of));
         }
     }
 
@@ -82,24 +124,25 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
     for batch in &scores {
         insert_scores(&mut tx, batch, now).await?;
     }
-    insert_entries(&mut tx, &entries, job.as_of.date_naive(), attempt, now).await?;
+    insert_entries(&mut tx, &entries, as_of.date_naive(), attempt, now).await?;
     for batch in &predictions {
-        insert_predictions(&mut tx, batch, job.as_of.date_naive(), attempt, now).await?;
+        insert_predictions(&mut tx, batch, as_of.date_naive(), attempt, now).await?;
     }
-    queue::enqueue(&mut tx, &Job::ScorePredictions(ScorePredictions { as_of: job.as_of }), attempt.priority).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
 
     let rows = || predictions.iter().flat_map(|batch| &batch.rows);
     let abstained_count = rows().filter(|row| row.abstain_reason.is_some()).count();
+    let prediction_count = rows().count() - abstained_count;
     let score_count: usize = scores.iter().map(|batch| batch.weeks.len()).sum();
     info!(
+        %marketplace,
         score_count,
-        prediction_count = rows().count() - abstained_count,
+        prediction_count,
         abstained_count,
         entry_count = entries.len(),
-        "scored {score_count} weeks, wrote {} predictions, abstained from {abstained_count}",
-        rows().count() - abstained_count,
+        "scored {score_count} weeks of {} keywords of {marketplace}, wrote {prediction_count} predictions, abstained from {abstained_count}",
+        keyword_ids.len(),
     );
     Ok(())
 }
@@ -135,19 +178,13 @@ async fn predict(
     as_of: DateTime<Utc>,
 ) -> Result<Option<Batch>, Failure> {
     let Some((champion, fitted)) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
-        warn!(
-            %marketplace,
-            model.name = model_name.name(),
-            keyword_count = keyword_ids.len(),
-            "predicted no {} for {marketplace}: no model is trained yet",
-            model_name.name(),
-        );
         return Ok(None);
     };
     let target = Target::of(model_name, marketplace);
     let keyword_ids = keyword_ids.to_vec();
     let rows = tokio::task::spawn_blocking(move || {
-        let panel = Panel::build(series::series_of(&histories, target), model_name)?;
+        let families = if fitted.model.reads_features() { features::families(model_name) } else { &[] };
+        let panel = Panel::build(series::series_of(&histories, target), families)?;
         let predictor = Predictor { target, panel: &panel, fitted: &fitted, as_of };
         Ok::<_, FeatureError>(predictor.predict(&keyword_ids, &histories))
     })
@@ -157,10 +194,8 @@ async fn predict(
     Ok(Some(Batch { model_name, target, model_version_id: Some(champion.model_version_id), rows }))
 }
 
-/// Publishes what this program defines and returns every definition that a score can be made of.
+/// Returns every published definition that a score can be made of.
 async fn definitions(db: &PgPool) -> Result<Vec<Published>, sqlx::Error> {
-    let mut connection = db.acquire().await?;
-    competition::publish_definitions(&mut connection).await?;
     let mut usable = Vec::new();
     for read in competition::published(db).await? {
         match read {
@@ -175,6 +210,7 @@ async fn definitions(db: &PgPool) -> Result<Vec<Published>, sqlx::Error> {
 async fn measure(
     db: &PgPool,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     definitions: &[Published],
     results: &[Results],
     as_of: DateTime<Utc>,
@@ -184,7 +220,7 @@ async fn measure(
     let metrics: BTreeSet<String> =
         all.flat_map(|definition| definition.components(marketplace)).map(|part| part.metric.clone()).collect();
     let metrics: Vec<String> = metrics.into_iter().collect();
-    let mut measured = series::load_measured(db, marketplace, &metrics, as_of).await?;
+    let mut measured = series::load_measured(db, keyword_ids, &metrics, as_of).await?;
     let results: BTreeMap<i64, &Results> = results.iter().map(|results| (results.keyword_id, results)).collect();
     for week in &mut measured {
         let Some(results) = results.get(&week.keyword_id) else { continue };
@@ -198,7 +234,7 @@ async fn measure(
     Ok(measured)
 }
 
-/// The scores of a marketplace by one definition.
+/// The scores of some keywords of a marketplace by one definition.
 struct Scores<'a> {
     marketplace: Marketplace,
     published: &'a Published,
@@ -209,14 +245,14 @@ struct Scores<'a> {
 async fn only_new<'a>(
     db: &PgPool,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     published: &'a Published,
     mut weeks: Vec<ScoredWeek>,
 ) -> Result<Scores<'a>, sqlx::Error> {
     let known: BTreeSet<(i64, NaiveDate)> = sqlx::query!(
         "select keyword_id, week_start_date from ml.competition_scores
-         join core.keywords using (keyword_id)
-         where keywords.marketplace = $1 and score_version = $2",
-        marketplace.name(),
+         where keyword_id = any($1) and score_version = $2",
+        keyword_ids,
         published.score_version,
     )
     .fetch_all(db)

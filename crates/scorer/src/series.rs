@@ -213,6 +213,9 @@ struct Sample {
     raw_payload_id: i64,
 }
 
+/// Models learn from so many keywords of a marketplace at most; more teach them no better.
+pub const TAUGHT_KEYWORDS_MAX: i64 = 4_000;
+
 /// Returns the active keywords of a marketplace.
 pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
@@ -223,16 +226,40 @@ pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Ve
     .await
 }
 
-/// Loads the histories that a model is made of, as they were known at `as_of`.
+/// Returns the active keywords of a marketplace that models learn from: all of them, or of too many some, drawn by their
+/// identifiers, which were known at `as_of`. The same moment gives the same ones, also later.
+pub async fn taught_keywords(
+    db: &PgPool,
+    marketplace: Marketplace,
+    as_of: DateTime<Utc>,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select keyword_id from (
+             select keyword_id from core.keywords
+             where marketplace = $1 and is_active and created_at <= $2
+             order by md5(keyword_id::text)
+             limit $3
+         ) drawn
+         order by keyword_id",
+        marketplace.name(),
+        as_of,
+        TAUGHT_KEYWORDS_MAX,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Loads the histories of some keywords of a marketplace that a model is made of, as they were known at `as_of`.
 pub async fn load(
     db: &PgPool,
     model_name: ModelName,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
-        ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, as_of).await?)),
-        ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, as_of).await?)),
+        ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?)),
+        ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, keyword_ids, as_of).await?)),
     }
 }
 
@@ -254,6 +281,7 @@ pub async fn load_actuals(
     db: &PgPool,
     model_name: ModelName,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<Actual>, sqlx::Error> {
     let of_demand = |week: DemandWeek| {
@@ -265,9 +293,11 @@ pub async fn load_actuals(
         Actual { keyword_id, week_start_date, value: score.score, raw_payload_ids }
     };
     Ok(match model_name {
-        ModelName::Demand => load_demand(db, marketplace, as_of).await?.into_iter().filter_map(of_demand).collect(),
+        ModelName::Demand => {
+            load_demand(db, marketplace, keyword_ids, as_of).await?.into_iter().filter_map(of_demand).collect()
+        }
         ModelName::Competition => {
-            load_competition(db, marketplace, as_of).await?.into_iter().map(of_competition).collect()
+            load_competition(db, marketplace, keyword_ids, as_of).await?.into_iter().map(of_competition).collect()
         }
     })
 }
@@ -287,13 +317,13 @@ pub(crate) async fn look_as_of(
 async fn load_demand(
     db: &PgPool,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<DemandWeek>, sqlx::Error> {
     let metric = Target::of(ModelName::Demand, marketplace).metric();
     let mut tx = look_as_of(db, as_of).await?;
-    let weeks = sqlx::query_file_as!(DemandWeek, "src/series_demand.sql", marketplace.name(), metric)
-        .fetch_all(&mut *tx)
-        .await?;
+    let weeks =
+        sqlx::query_file_as!(DemandWeek, "src/series_demand.sql", keyword_ids, metric).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     Ok(weeks)
 }
@@ -311,28 +341,28 @@ fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
     histories.into_values().collect()
 }
 
-/// Loads the first version's scores of every keyword and week whose components were all known at `as_of`, sorted.
-pub async fn load_competition(
+/// Loads the first version's scores of some keywords, of every week whose components were all known at `as_of`, sorted.
+async fn load_competition(
     db: &PgPool,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<ScoredWeek>, sqlx::Error> {
     let definition = Definition::first();
     let components = definition.components(marketplace);
     let metrics: Vec<String> = components.iter().map(|component| component.metric.clone()).collect();
-    Ok(score_weeks(components, &load_measured(db, marketplace, &metrics, as_of).await?))
+    Ok(score_weeks(components, &load_measured(db, keyword_ids, &metrics, as_of).await?))
 }
 
-/// Loads some metrics of every keyword and week, as they were known at `as_of`, sorted.
+/// Loads some metrics of some keywords, week by week, as they were known at `as_of`, sorted.
 pub async fn load_measured(
     db: &PgPool,
-    marketplace: Marketplace,
+    keyword_ids: &[i64],
     metrics: &[String],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<MeasuredWeek>, sqlx::Error> {
-    let rows = sqlx::query_file_as!(Sample, "src/series_competition.sql", marketplace.name(), metrics, as_of)
-        .fetch_all(db)
-        .await?;
+    let rows =
+        sqlx::query_file_as!(Sample, "src/series_competition.sql", keyword_ids, metrics, as_of).fetch_all(db).await?;
     let weeks = rows.chunk_by(|a, b| (a.keyword_id, a.week_start_date) == (b.keyword_id, b.week_start_date));
     let measured = weeks.map(|week| {
         let measure = |row: &Sample| Measure {

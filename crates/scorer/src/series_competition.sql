@@ -1,7 +1,7 @@
 -- Of several samples in a week: the one ingested first. A week's score is then the same at every later as-of,
 -- and equal to the one that was written when the week was scored. Of runs that are held back nothing is learnt.
 select distinct on (keyword_id, week_start_date, metric)
-       keyword_id,
+       keyword_id as "keyword_id!",
        week_start_date as "week_start_date!",
        metric,
        value as "value!",
@@ -9,18 +9,19 @@ select distinct on (keyword_id, week_start_date, metric)
        observed_at,
        raw_payload_id
 from (
-    select keywords.keyword_id, observations.metric, observations.value, observations.resource, observations.observed_at,
+    select wanted.keyword_id, observations.metric, observations.value, observations.resource, observations.observed_at,
            observations.ingested_at, observations.raw_payload_id,
            -- Weeks begin on Sunday, in UTC.
            (observed_at at time zone 'utc')::date
                - extract(dow from observed_at at time zone 'utc')::integer as week_start_date
-    from core.keyword_observations observations
-    join core.keywords said using (keyword_id)
     -- What was said of a keyword that turned out to be another was said of that one.
-    join core.keywords on keywords.keyword_id = coalesce(said.merged_into_keyword_id, said.keyword_id)
-    where keywords.marketplace = $1
-      and keywords.is_active
-      and observations.metric = any($2)
+    from (
+        select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
+        from core.keywords
+        where keyword_id = any($1) or merged_into_keyword_id = any($1)
+    ) wanted
+    join core.keyword_observations observations on observations.keyword_id = wanted.said_keyword_id
+    where observations.metric = any($2)
       and observations.period_kind = 'instant'
       and observations.value is not null
       and observations.ingested_at <= $3

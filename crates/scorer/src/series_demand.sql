@@ -1,20 +1,21 @@
 -- Of several rows for one keyword and week: the one ingested last before the moment of interest, as of which the view looks.
 -- Of runs that are held back nothing is learnt.
-select distinct on (keywords.keyword_id, demand.week_start_date)
-       keywords.keyword_id as "keyword_id!",
+select distinct on (wanted.keyword_id, demand.week_start_date)
+       wanted.keyword_id as "keyword_id!",
        demand.week_start_date as "week_start_date!",
        demand.value,
        demand.resource as "resource!",
        demand.raw_payload_id as "raw_payload_id!"
-from core.weekly_demand demand
-join core.keywords said using (keyword_id)
 -- What was said of a keyword that turned out to be another was said of that one.
-join core.keywords on keywords.keyword_id = coalesce(said.merged_into_keyword_id, said.keyword_id)
+from (
+    select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
+    from core.keywords
+    where keyword_id = any($1) or merged_into_keyword_id = any($1)
+) wanted
+join core.weekly_demand demand on demand.keyword_id = wanted.said_keyword_id
 -- A user may keep models from learning of a file.
 join raw.payloads on payloads.raw_payload_id = demand.raw_payload_id and payloads.may_train
-where keywords.marketplace = $1
-  and keywords.is_active
-  and demand.metric = $2
+where demand.metric = $2
   and not exists (
       select from core.publications held where held.crawl_run_id = payloads.crawl_run_id and held.state = 'held')
-order by keywords.keyword_id, demand.week_start_date, demand.ingested_at desc, demand.raw_payload_id desc
+order by wanted.keyword_id, demand.week_start_date, demand.ingested_at desc, demand.raw_payload_id desc

@@ -44,8 +44,9 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
             }
         }
         if permission::may_train(&ctx.db, marketplace).await? {
-            let scores = series::load(&ctx.db, ModelName::Competition, marketplace, job.as_of).await?;
-            entries.extend(entry::train(&ctx.db, marketplace, job.as_of, &scores).await?);
+            let keyword_ids = series::taught_keywords(&ctx.db, marketplace, job.as_of).await?;
+            let scores = series::load(&ctx.db, ModelName::Competition, marketplace, &keyword_ids, job.as_of).await?;
+            entries.extend(entry::train(&ctx.db, marketplace, &keyword_ids, job.as_of, &scores).await?);
         }
     }
 

@@ -1,9 +1,11 @@
 //! `make bench-score`: how many series a second get features, teach the experts and are predicted.
 //!
-//! 1. Series of 104 weeks are generated: level, trend, season, wandering and noise, each with a temper of its own.
-//! 2. Features: the columns that polars builds for the elastic nets, for a thousand series at a time, as a job would.
-//! 3. Training: the experts of all series, with their gate, intervals and directions.
-//! 4. Prediction: eight weeks with intervals for every series.
+//! 1. Series of 104 weeks are generated as they are needed: level, trend, season, wandering and noise, each with a temper of
+//!    its own.
+//! 2. Training: the combination of experts learns from as many series as it is taught of a marketplace, with its gate,
+//!    intervals and directions.
+//! 3. Features: the columns that polars builds for the elastic nets, range by range as the jobs of a scoring do.
+//! 4. Prediction: eight weeks with intervals for every series, range by range.
 //! 5. The same for a hundred times as many series: `growth` is the highest cost of a series, of features or prediction, in
 //!    relation to that of the fewer.
 //! 6. A sample of them is forecast by AutoETS and AutoTheta of statsforecast, in one process on one core: the ratios are series
@@ -18,24 +20,20 @@ mod peer;
 
 use std::time::Instant;
 
-use digitallz_scorer::features::Panel;
+use digitallz_scorer::features::{self, Panel};
 use digitallz_scorer::forecasting::random::Random;
-use digitallz_scorer::forecasting::{Settings, Trained};
-use digitallz_scorer::series::Series;
-use digitallz_scorer::target::ModelName;
+use digitallz_scorer::models::{Combination, Model};
+use digitallz_scorer::score::KEYWORDS_OF_RANGE;
+use digitallz_scorer::series::{Series, TAUGHT_KEYWORDS_MAX};
 use rayon::prelude::*;
 use serde_json::json;
 
 const WEEKS: usize = 104;
 
-/// Series whose features are built at a time.
-const BATCH: usize = 1_000;
-
-const SETTINGS: Settings = Settings { season: 52, horizons: 8, seed: 7 };
-
 /// Seconds that one size took.
 struct Took {
     count: usize,
+    taught_count: usize,
     features: f64,
     training: f64,
     prediction: f64,
@@ -59,14 +57,14 @@ fn main() {
         "series": last.count,
         "threads": threads,
         "features_series_per_s": (1.0 / cost(last, last.features)).round(),
-        "training_series_per_s": (1.0 / cost(last, last.training)).round(),
+        "training_series_per_s": (last.taught_count as f64 / last.training).round(),
         "training_s": round(last.training),
         "prediction_series_per_s": (1.0 / cost(last, last.prediction)).round(),
         "prediction_s": round(last.prediction),
         "growth": round(growth),
         "peak_mb": last.peak_mb,
     });
-    match peer::measure(&generate(peer_count.min(first.count))) {
+    match peer::measure(&generate(0, peer_count.min(first.count))) {
         Ok(speeds) => {
             for (model, theirs) in speeds {
                 eprintln!("{model} of statsforecast: {theirs:.1} series a second and core, ours {ours:.1}");
@@ -79,38 +77,44 @@ fn main() {
 }
 
 fn measure(count: usize) -> Took {
-    let all = generate(count);
-    eprintln!("{count} series of {WEEKS} weeks");
+    let taught_count = count.min(TAUGHT_KEYWORDS_MAX as usize);
+    eprintln!("{count} series of {WEEKS} weeks, of which {taught_count} teach");
+    let mut took = Took { count, taught_count, features: 0.0, training: 0.0, prediction: 0.0, peak_mb: 0 };
 
+    let taught = Panel::build(series(0, taught_count), &[]).unwrap();
+    let mut model = Combination::default();
     let begin = Instant::now();
-    for (number, batch) in all.chunks(BATCH).enumerate() {
-        let series = batch.iter().enumerate().map(|(place, values)| of_keyword(number * BATCH + place, values));
-        let panel = Panel::build(series.collect(), ModelName::Demand).unwrap();
-        std::hint::black_box(panel);
+    model.fit(&taught, i32::MAX).unwrap();
+    took.training = begin.elapsed().as_secs_f64();
+
+    for first in (0..count).step_by(KEYWORDS_OF_RANGE) {
+        let range = series(first, KEYWORDS_OF_RANGE.min(count - first));
+
+        let begin = Instant::now();
+        std::hint::black_box(Panel::build(range.clone(), features::DEMAND).unwrap());
+        took.features += begin.elapsed().as_secs_f64();
+
+        let begin = Instant::now();
+        let panel = Panel::build(range, &[]).unwrap();
+        let last = |row: &usize| panel.rows[*row].position + 1 == WEEKS;
+        (0..panel.rows.len()).into_par_iter().filter(last).for_each(|row| {
+            std::hint::black_box(model.predict(&panel, row));
+        });
+        took.prediction += begin.elapsed().as_secs_f64();
     }
-    let features = begin.elapsed().as_secs_f64();
-
-    let begin = Instant::now();
-    let histories: Vec<&[f64]> = all.iter().map(Vec::as_slice).collect();
-    let trained = Trained::learn(&histories, &SETTINGS, |_, _| {}).unwrap();
-    let training = begin.elapsed().as_secs_f64();
-
-    let begin = Instant::now();
-    histories.par_iter().enumerate().for_each(|(place, history)| {
-        std::hint::black_box(trained.ask(history, Some(place)));
-    });
-    let prediction = begin.elapsed().as_secs_f64();
-    let took = Took { count, features, training, prediction, peak_mb: peak_mb() };
-    eprintln!(
-        "features {features:.1} s, training {training:.1} s, prediction {prediction:.1} s, peak {} MB",
-        took.peak_mb
-    );
+    took.peak_mb = peak_mb();
+    let Took { features, training, prediction, peak_mb, .. } = took;
+    eprintln!("training {training:.1} s, features {features:.1} s, prediction {prediction:.1} s, peak {peak_mb} MB");
     took
 }
 
+fn series(first: usize, count: usize) -> Vec<Series> {
+    generate(first, count).iter().enumerate().map(|(place, values)| of_keyword(first + place, values)).collect()
+}
+
 /// Generates weekly demand.
-fn generate(count: usize) -> Vec<Vec<f64>> {
-    (0..count)
+fn generate(first: usize, count: usize) -> Vec<Vec<f64>> {
+    (first..first + count)
         .into_par_iter()
         .map(|place| {
             let mut random = Random::new(11, place as u64);

@@ -6,26 +6,27 @@ select keyword_id as "keyword_id!",
        array_agg(week order by week) as "weeks!",
        array_agg(position order by week) as "positions!"
 from (
-    select keywords.keyword_id, entries.listing_id,
+    select wanted.keyword_id, entries.listing_id,
            -- Weeks begin on Sunday, in UTC, and are counted from the first Sunday of 1970.
            ((entries.observed_at at time zone 'utc')::date - date '1970-01-04') / 7 as week,
            min(entries.position) as position,
            min(((listings.listed_at at time zone 'utc')::date - date '1970-01-04') / 7) as listed_week
-    from core.serp_entries entries
-    join core.keywords said using (keyword_id)
     -- What was said of a keyword that turned out to be another was said of that one.
-    join core.keywords on keywords.keyword_id = coalesce(said.merged_into_keyword_id, said.keyword_id)
+    from (
+        select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
+        from core.keywords
+        where keyword_id = any($1) or merged_into_keyword_id = any($1)
+    ) wanted
+    join core.serp_entries entries on entries.keyword_id = wanted.said_keyword_id
     join core.listings using (listing_id)
-    where keywords.marketplace = $1
-      and keywords.is_active
-      and entries.entry_kind = 'organic'
+    where entries.entry_kind = 'organic'
       and entries.ingested_at <= $2
       and (entries.superseded_at is null or entries.superseded_at > $2)
       and not exists (
           select from raw.payloads
           join core.publications held on held.crawl_run_id = payloads.crawl_run_id and held.state = 'held'
           where payloads.raw_payload_id = entries.raw_payload_id)
-    group by keywords.keyword_id, entries.listing_id, week
+    group by wanted.keyword_id, entries.listing_id, week
 ) seen
 group by keyword_id, listing_id
 order by keyword_id, listing_id

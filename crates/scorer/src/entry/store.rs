@@ -47,9 +47,14 @@ impl From<EntryError> for Failure {
     }
 }
 
-/// Loads what the results of every active keyword showed, as far as it was known at `as_of`.
-pub async fn load(db: &PgPool, marketplace: Marketplace, as_of: DateTime<Utc>) -> Result<Vec<Results>, sqlx::Error> {
-    let mut rows = sqlx::query_file!("src/entry/results.sql", marketplace.name(), as_of).fetch(db);
+/// Loads what the results of some keywords of a marketplace showed, as far as it was known at `as_of`.
+pub async fn load(
+    db: &PgPool,
+    marketplace: Marketplace,
+    keyword_ids: &[i64],
+    as_of: DateTime<Utc>,
+) -> Result<Vec<Results>, sqlx::Error> {
+    let mut rows = sqlx::query_file!("src/entry/results.sql", keyword_ids, as_of).fetch(db);
     let mut all = Vec::new();
     let mut appearances: Vec<Appearance> = Vec::new();
     let mut keyword_id = None;
@@ -107,10 +112,11 @@ pub struct NewEntryModel {
 pub async fn train(
     db: &PgPool,
     marketplace: Marketplace,
+    keyword_ids: &[i64],
     as_of: DateTime<Utc>,
     histories: &[History],
 ) -> Result<Option<NewEntryModel>, Failure> {
-    let mut all = load(db, marketplace, as_of).await?;
+    let mut all = load(db, marketplace, keyword_ids, as_of).await?;
     attach(&mut all, histories);
     let known_until = week_of(last_full_week_start(as_of));
     let data_fingerprint = Sha256::digest(format!("{all:?}")).into();

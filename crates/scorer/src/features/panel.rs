@@ -5,9 +5,8 @@ use std::f64::consts::TAU;
 use chrono::Datelike;
 use polars::prelude::{Column, DataFrame, Expr, IntoLazy, PolarsError, PolarsResult};
 
-use super::{HORIZON_COUNT, Kind, Scaling, competition, demand, families};
+use super::{Family, HORIZON_COUNT, Kind, Scaling, competition, demand};
 use crate::series::{Series, sunday_of};
-use crate::target::ModelName;
 
 /// Why features could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -63,12 +62,12 @@ struct Planned {
 }
 
 impl Panel {
-    /// Builds the features of every week of some series.
-    pub fn build(series: Vec<Series>, model_name: ModelName) -> Result<Panel, FeatureError> {
+    /// Builds some features of every week of some series; a model that reads none needs the rows alone.
+    pub fn build(series: Vec<Series>, families: &[Family]) -> Result<Panel, FeatureError> {
         let component_count = series.first().map_or(0, |series| series.components.len());
-        let shared = plan_shared(model_name, component_count)?;
+        let shared = plan_shared(families, component_count)?;
         let by_horizon = (1..=HORIZON_COUNT as u32)
-            .map(|horizon| plan_horizon(model_name, horizon))
+            .map(|horizon| plan_horizon(families, horizon))
             .collect::<PolarsResult<Vec<_>>>()?;
 
         let mut expressions = vec![demand::scale()?.alias("scale")];
@@ -135,9 +134,9 @@ impl Block {
     }
 }
 
-fn plan_shared(model_name: ModelName, component_count: usize) -> PolarsResult<Vec<Planned>> {
+fn plan_shared(families: &[Family], component_count: usize) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
-    for family in families(model_name) {
+    for family in families {
         for &size in family.sizes {
             match family.kind {
                 kind if kind.is_by_horizon() => {}
@@ -161,9 +160,9 @@ fn plan_shared(model_name: ModelName, component_count: usize) -> PolarsResult<Ve
     Ok(all)
 }
 
-fn plan_horizon(model_name: ModelName, horizon: u32) -> PolarsResult<Vec<Planned>> {
+fn plan_horizon(families: &[Family], horizon: u32) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
-    for family in families(model_name) {
+    for family in families {
         if !family.kind.is_by_horizon() {
             continue;
         }

@@ -10,7 +10,7 @@ fn build(histories: &[History], model_name: ModelName) -> Panel {
         ModelName::Demand => Target::AuctionBids,
         ModelName::Competition => Target::CompetitionScore,
     };
-    Panel::build(series_of(histories, target), model_name).unwrap()
+    Panel::build(series_of(histories, target), families(model_name)).unwrap()
 }
 
 /// Everything the panel knows of a keyword's week, bit by bit.

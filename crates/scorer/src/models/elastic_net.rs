@@ -50,6 +50,10 @@ impl Model for ElasticNet {
         })
     }
 
+    fn reads_features(&self) -> bool {
+        true
+    }
+
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError> {
         self.lines.0.clear();
         for horizon in 1..=HORIZON_COUNT {

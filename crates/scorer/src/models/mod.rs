@@ -67,6 +67,11 @@ pub trait Model: Send + Sync {
     /// Returns the settings of the fit.
     fn parameters(&self) -> Value;
 
+    /// Tells whether it reads the features of a panel; else it is content with the rows.
+    fn reads_features(&self) -> bool {
+        false
+    }
+
     /// Learns from the examples whose target was known at a week; forgets what it learnt before.
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError>;
 

@@ -6,18 +6,19 @@ use ndarray::{Array1, Array2};
 
 use super::*;
 use crate::backtest;
+use crate::features;
 use crate::series::series_of;
 use crate::synthetic::{self, Dice};
-use crate::target::{ModelName, Target};
+use crate::target::Target;
 
 fn demand(seed: u64, keyword_count: i64, week_count: i32) -> Panel {
     let series = series_of(&synthetic::counts(seed, keyword_count, week_count), Target::AuctionBids);
-    Panel::build(series, ModelName::Demand).unwrap()
+    Panel::build(series, features::DEMAND).unwrap()
 }
 
 fn competition(seed: u64, keyword_count: i64, week_count: i32) -> Panel {
     let series = series_of(&synthetic::scores(seed, keyword_count, week_count), Target::CompetitionScore);
-    Panel::build(series, ModelName::Competition).unwrap()
+    Panel::build(series, features::COMPETITION).unwrap()
 }
 
 /// Returns the backtest errors of a model, of seasonal naive and of the last value, and the coverage.
@@ -91,7 +92,7 @@ fn a_model_that_learns_until_a_week_knows_nothing_of_later_ones() {
     }
     for mut model in all() {
         let mut learn = |histories: &[crate::series::History]| {
-            let panel = Panel::build(series_of(histories, Target::AuctionBids), ModelName::Demand).unwrap();
+            let panel = Panel::build(series_of(histories, Target::AuctionBids), features::DEMAND).unwrap();
             model.fit(&panel, until).unwrap();
             model.state().unwrap()
         };
@@ -121,7 +122,7 @@ fn too_few_examples_give_no_line_and_the_last_value() {
 fn a_constant_series_is_predicted_to_stay_so() {
     let mut histories = synthetic::counts(27, 8, 60);
     histories.iter_mut().for_each(|history| history.weeks.iter_mut().for_each(|week| week.value = 10.0));
-    let panel = Panel::build(series_of(&histories, Target::AuctionBids), ModelName::Demand).unwrap();
+    let panel = Panel::build(series_of(&histories, Target::AuctionBids), features::DEMAND).unwrap();
     for mut model in all() {
         model.fit(&panel, i32::MAX).unwrap();
         let predictions = model.predict(&panel, panel.rows.len() - 1).points;
