@@ -1,10 +1,12 @@
 //! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
 //!
 //! Two steps. A line for a high quantile predicts the logarithm of the error from how the history moved, how far the
-//! experts are apart, the horizon, and what was missed of the same series at other origins. Then the quantiles of what remains, error / predicted size, are read off by split
-//! conformal prediction for every horizon with its neighbours; both ends have their own.
+//! experts are apart, the horizon, how long the history is, and what was missed of the same series at other origins. Then
+//! the quantiles of what remains, error / predicted size, are read off by cross-conformal prediction (Vovk 2015) for every
+//! horizon with its neighbours; both ends have their own: the size of an error is always predicted by a line that has
+//! learnt of other times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use linfa_linear::LinearError;
 use serde::{Deserialize, Serialize};
@@ -28,7 +30,10 @@ pub const SPREAD_OF: [Expert; 7] = [
 ];
 
 /// Features of the size of an error, the intercept not counted.
-const FEATURE_COUNT: usize = 11;
+const FEATURE_COUNT: usize = 12;
+
+/// The place of the length of the history among them.
+const LENGTH: usize = FEATURE_COUNT - 1;
 
 /// Fewer errors than this teach nothing about their size.
 const ERRORS_MIN: usize = 60;
@@ -48,6 +53,9 @@ const STAND_INS: [f64; 7] = [0.18, 0.56, 1.0, 1.6, 2.6, 4.2, 7.0];
 
 /// Of a series that was missed by more than so much it is known well enough that it is missed.
 const RATIO_MAX: f64 = 50.0;
+
+/// Of fewer stretches of time, errors are foretold from other series instead of other times.
+const STRETCHES_MIN: usize = 4;
 
 const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
 
@@ -84,12 +92,24 @@ impl PastErrors {
     }
 }
 
+/// How wrong the combination was about a step of a case.
+struct Example {
+    /// The stretch of time; of few stretches, some of the series.
+    part: usize,
+    horizon: usize,
+    features: [f64; FEATURE_COUNT],
+    error: f64,
+    scale: f64,
+}
+
 /// The intervals of a class of histories.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Intervals {
     means: Vec<f64>,
     deviations: Vec<f64>,
     coefficients: Vec<f64>,
+    /// The greatest length, as it is among the features, of a history that the line has seen.
+    longest: f64,
     /// Ends by horizon, in predicted sizes.
     ends: Vec<Ends>,
 }
@@ -111,31 +131,51 @@ impl Intervals {
         abouts: &[About<'_>],
         horizons: usize,
     ) -> Result<Intervals, LinearError<f64>> {
-        let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
-        let mut targets = Vec::new();
-        for ((case, points), about) in cases.iter().zip(points).zip(abouts) {
-            for horizon in 1..=horizons {
-                rows.values.extend(about.features(points[horizon - 1], horizon));
-                rows.values.push(1.0);
-                let error = (case.actual[horizon - 1] - points[horizon - 1]).abs() / case.scale;
-                targets.push((error + 0.02).ln());
-            }
-        }
-        let mut intervals = Intervals::size_of_changes();
-        if targets.len() >= ERRORS_MIN {
-            let (means, deviations) = rows.standardise();
-            let coefficients = absolute::fit_quantile(&rows, &targets, LINE_QUANTILE, FITTING)?;
-            intervals = Intervals { means, deviations, coefficients, ends: Vec::new() };
-        }
+        let stretches: BTreeSet<usize> = cases.iter().map(|case| case.stretch).collect();
+        let is_by_time = stretches.len() >= STRETCHES_MIN;
+        let examples: Vec<Example> = cases
+            .iter()
+            .zip(points)
+            .zip(abouts)
+            .flat_map(|((case, points), about)| {
+                (1..=horizons).map(move |horizon| {
+                    let error = case.actual[horizon - 1] - points[horizon - 1];
+                    let features = about.features(points[horizon - 1], horizon);
+                    let part = if is_by_time { case.stretch } else { case.series % STRETCHES_MIN };
+                    Example { part, horizon, features, error, scale: case.scale }
+                })
+            })
+            .collect();
+        let mut intervals = Intervals::fit(examples.iter())?;
         let mut ratios = vec![Vec::new(); horizons];
-        for ((case, points), about) in cases.iter().zip(points).zip(abouts) {
-            for horizon in 1..=horizons {
-                let size = intervals.size(about, points[horizon - 1], horizon);
-                ratios[horizon - 1].push((case.actual[horizon - 1] - points[horizon - 1]) / size);
+        for part in examples.iter().map(|example| example.part).collect::<BTreeSet<usize>>() {
+            // The line that says how large errors are must not have seen them.
+            let others = Intervals::fit(examples.iter().filter(|example| example.part != part))?;
+            for example in examples.iter().filter(|example| example.part == part) {
+                ratios[example.horizon - 1].push(example.error / (example.scale * others.size_of(&example.features)));
             }
         }
         intervals.ends = (0..horizons).map(|index| ends(&ratios, index)).collect();
         Ok(intervals)
+    }
+
+    /// Fits the line that says how large errors are, without any ends.
+    fn fit<'a>(examples: impl Iterator<Item = &'a Example>) -> Result<Intervals, LinearError<f64>> {
+        let mut rows = Rows { width: FEATURE_COUNT + 1, values: Vec::new() };
+        let mut targets = Vec::new();
+        let mut longest = f64::NEG_INFINITY;
+        for example in examples {
+            longest = longest.max(example.features[LENGTH]);
+            rows.values.extend(example.features);
+            rows.values.push(1.0);
+            targets.push((example.error.abs() / example.scale + 0.02).ln());
+        }
+        if targets.len() < ERRORS_MIN {
+            return Ok(Intervals::size_of_changes());
+        }
+        let (means, deviations) = rows.standardise();
+        let coefficients = absolute::fit_quantile(&rows, &targets, LINE_QUANTILE, FITTING)?;
+        Ok(Intervals { means, deviations, coefficients, longest, ends: Vec::new() })
     }
 
     /// Puts intervals around the points of a history.
@@ -172,6 +212,7 @@ impl Intervals {
             means: vec![0.0; FEATURE_COUNT],
             deviations: vec![1.0; FEATURE_COUNT],
             coefficients,
+            longest: 0.0,
             ends: Vec::new(),
         }
     }
@@ -181,12 +222,19 @@ impl Intervals {
         if about.scale <= 0.0 {
             return 0.0;
         }
-        let mut row = about.features(point, horizon).to_vec();
+        about.scale * self.size_of(&about.features(point, horizon))
+    }
+
+    /// Returns the predicted size of an error in mean absolute changes.
+    fn size_of(&self, features: &[f64; FEATURE_COUNT]) -> f64 {
+        let mut row = features.to_vec();
+        // How errors go on beyond the longest history nobody has seen.
+        row[LENGTH] = row[LENGTH].min(self.longest);
         for (value, (mean, deviation)) in row.iter_mut().zip(self.means.iter().zip(&self.deviations)) {
             *value = (*value - mean) / deviation;
         }
         row.push(1.0);
-        about.scale * dot(&row, &self.coefficients).clamp(-6.0, 6.0).exp()
+        dot(&row, &self.coefficients).clamp(-6.0, 6.0).exp()
     }
 }
 
@@ -239,6 +287,7 @@ impl<'a> About<'a> {
             self.past,
             own.map_or_else(|| log(over_horizon), log),
             f64::from(u8::from(own.is_none())),
+            (self.history.len() as f64).ln(),
         ]
     }
 }
