@@ -5,6 +5,7 @@
 use digitallz_scorer::forecasting::absolute::Fitting;
 use digitallz_scorer::forecasting::features::Shape;
 use digitallz_scorer::forecasting::global::GlobalModel;
+use digitallz_scorer::forecasting::others::Known;
 use digitallz_scorer::forecasting::random::Random;
 use digitallz_scorer::forecasting::windows::{Take, Windows};
 use digitallz_scorer::forecasting::{Forecast, Forecasts, Outcome, Settings, forecast};
@@ -26,13 +27,14 @@ struct Reference {
 #[test]
 fn the_global_model_forecasts_what_the_python_reference_does() {
     let reference: Reference = serde_json::from_str(include_str!("reference/global_model.json")).unwrap();
-    let all: Vec<&[f64]> = reference.series.iter().map(Vec::as_slice).collect();
+    let all: Vec<Known<'_>> = reference.series.iter().map(|values| Known::alone(values)).collect();
     let shape = Shape::of_season(52);
     let take = Take {
         horizons: reference.horizons,
         stride: reference.stride,
         cuts_max: reference.windows_max,
         history_min: reference.history_min,
+        shown_min: usize::MAX,
         history_max: usize::MAX,
         end_gap: 0,
         examples_max: usize::MAX,
@@ -41,7 +43,7 @@ fn the_global_model_forecasts_what_the_python_reference_does() {
     assert_eq!(windows.len(), reference.examples);
     let model = GlobalModel::fit(&windows, Fitting { ridge: 20.0, steps_max: 25, tolerance: 1e-5 }).unwrap();
     for (place, history) in all.iter().enumerate() {
-        let end = Windows::at_end(history, &shape, reference.horizons);
+        let end = Windows::at_end(*history, &shape, reference.horizons);
         assert!((end.scales[0] - reference.scales[place]).abs() < 1e-9);
         for (ours, theirs) in model.predict(&end, 0).iter().zip(&reference.moves[place]) {
             assert!((ours - theirs).abs() < 1e-6, "series {place}: {ours} and {theirs}");
@@ -71,7 +73,7 @@ fn mixed() -> Vec<Vec<Option<f64>>> {
 fn on_threads(count: usize, seed: u64) -> Forecasts {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
     let settings = Settings { season: 52, horizons: 4, seed };
-    pool.install(|| forecast(&mixed(), &settings, |_, _| {}).unwrap())
+    pool.install(|| forecast(&mixed(), None, &settings, |_, _| {}).unwrap())
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn ends_are_in_order_around_the_point_and_nothing_falls_below_zero() {
 fn one_point_abstains_and_series_that_stand_still_go_on_standing_still() {
     let settings = Settings { season: 52, horizons: 3, seed: 7 };
     let series = vec![vec![Some(4.0)], vec![], vec![Some(0.0); 60], vec![Some(5.0); 9], vec![None, Some(1.0), None]];
-    let outcomes = forecast(&series, &settings, |_, _| {}).unwrap().outcomes;
+    let outcomes = forecast(&series, None, &settings, |_, _| {}).unwrap().outcomes;
     assert_eq!([&outcomes[0], &outcomes[1], &outcomes[4]], [&Outcome::TooShort; 3]);
     for (outcome, expected) in [(&outcomes[2], 0.0), (&outcomes[3], 5.0)] {
         let Outcome::Forecast(Forecast { steps, .. }) = outcome else { panic!("it has points enough") };

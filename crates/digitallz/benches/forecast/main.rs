@@ -20,6 +20,7 @@ mod robustness;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use data::Data;
 use digitallz_scorer::forecasting::baselines::Baseline;
 use digitallz_scorer::forecasting::metrics::{self, Errors};
 use digitallz_scorer::forecasting::{Outcome, Settings, forecast};
@@ -56,11 +57,11 @@ fn main() -> anyhow::Result<()> {
             println!("{name}: left out, there is no {}", path.display());
             continue;
         }
-        let all = data::load(&path)?;
+        let data = data::load(&path)?;
         let mut measured = Vec::new();
         for back in 1..=origins {
             eprintln!("{name}: origin {back} of {origins}");
-            measured.extend(at_origin(&all, horizons, back * horizons)?);
+            measured.extend(at_origin(&data, horizons, back * horizons)?);
         }
         println!("{name}, {horizons} steps ahead, {origins} origins");
         let mut numbers = report::print(&measured);
@@ -68,7 +69,7 @@ fn main() -> anyhow::Result<()> {
         numbers["direction"] = direction::print(&said);
         line.insert(name.to_owned(), numbers);
         if name == "m4_weekly" {
-            line.insert("robustness".to_owned(), robustness::measure(&all, horizons)?);
+            line.insert("robustness".to_owned(), robustness::measure(&data.all, horizons)?);
         }
     }
     println!("{}", json!({ "bench": "forecast", "results": line }));
@@ -76,24 +77,28 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Forecasts what came after a gap from what was before it.
-fn at_origin(all: &[Vec<f64>], horizons: usize, gap: usize) -> anyhow::Result<Vec<Measured>> {
+fn at_origin(data: &Data, horizons: usize, gap: usize) -> anyhow::Result<Vec<Measured>> {
+    let all = &data.all;
     let places: Vec<usize> = (0..all.len()).filter(|&place| all[place].len() >= gap + 2).collect();
     let before = |place: usize| &all[place][..all[place].len() - gap];
     let histories: Vec<Vec<Option<f64>>> =
         places.iter().map(|&place| before(place).iter().copied().map(Some).collect()).collect();
     let actual = |place: usize| &all[place][all[place].len() - gap..][..horizons];
-    measure(&histories, &places, horizons, &before, &actual)
+    let ends =
+        data.ends.as_ref().map(|ends| places.iter().map(|&place| ends[place] - gap as i64).collect::<Vec<i64>>());
+    measure(&histories, ends.as_deref(), &places, horizons, &before, &actual)
 }
 
 /// Forecasts histories and measures what was said.
 pub fn measure<'a>(
     histories: &[Vec<Option<f64>>],
+    ends: Option<&[i64]>,
     places: &[usize],
     horizons: usize,
     whole: &dyn Fn(usize) -> &'a [f64],
     actual: &dyn Fn(usize) -> &'a [f64],
 ) -> anyhow::Result<Vec<Measured>> {
-    let forecasts = forecast(histories, &settings(horizons), |_, _| {})?;
+    let forecasts = forecast(histories, ends, &settings(horizons), |_, _| {})?;
     Ok(errors(forecasts.outcomes, places, horizons, whole, actual))
 }
 

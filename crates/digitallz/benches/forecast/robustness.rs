@@ -24,7 +24,7 @@ pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
     let places: Vec<usize> = (0..all.len()).collect();
     let whole = |place: usize| &all[place][..all[place].len() - horizons];
     let actual = |place: usize| &all[place][all[place].len() - horizons..];
-    let run = |histories: &[Vec<Option<f64>>]| crate::measure(histories, &places, horizons, &whole, &actual);
+    let run = |histories: &[Vec<Option<f64>>]| crate::measure(histories, None, &places, horizons, &whole, &actual);
     let changed = |change: &dyn Fn(usize, usize, f64) -> Option<f64>| -> Vec<Vec<Option<f64>>> {
         let each = |place: usize| whole(place).iter().enumerate().map(move |(at, value)| change(place, at, *value));
         places.iter().map(|&place| each(place).collect()).collect()
@@ -77,8 +77,9 @@ fn uncleaned<'a>(
     actual: &dyn Fn(usize) -> &'a [f64],
 ) -> anyhow::Result<Vec<Measured>> {
     let histories: Vec<&[f64]> = places.iter().map(|&place| whole(place)).collect();
-    let trained = Trained::learn(&histories, &crate::settings(horizons), |_, _| {})?;
-    let outcomes = histories.iter().zip(places).map(|(history, &place)| trained.ask(history, Some(place))).collect();
+    let trained = Trained::learn(&histories, None, &crate::settings(horizons), |_, _| {})?;
+    let outcomes =
+        histories.iter().zip(places).map(|(history, &place)| trained.ask(history, None, Some(place))).collect();
     Ok(crate::errors(outcomes, places, horizons, whole, actual))
 }
 

@@ -12,7 +12,7 @@ use crate::cli::{Cli, SeriesForecastArgs};
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::progress::Progress;
-use crate::series_file::{self, Frequency, SeriesFile, SeriesFileError};
+use crate::series_file::{self, Frequency, NamedSeries, SeriesFile, SeriesFileError};
 
 /// Series without forecast that are named for people; JSON names all of them.
 const NAMED: usize = 10;
@@ -81,9 +81,12 @@ pub fn read(path: &Path, frequency: Frequency) -> anyhow::Result<SeriesFile> {
 /// Forecasts the series of a file and shows how far it has come.
 pub fn forecast(file: &SeriesFile, settings: &Settings) -> anyhow::Result<Forecasts> {
     let histories: Vec<Vec<Option<f64>>> = file.series.iter().map(|series| series.values.clone()).collect();
+    let end = |series: &NamedSeries| series.start + series.values.len() as i64 - 1;
+    let ends: Option<Vec<i64>> = file.has_timestamps.then(|| file.series.iter().map(end).collect());
     let total = histories.len() as u64;
     let mut bar = Progress::start("forecast", total);
-    let forecasts = forecasting::forecast(&histories, settings, |done, what| bar.set(done as u64, total, what))?;
+    let forecasts =
+        forecasting::forecast(&histories, ends.as_deref(), settings, |done, what| bar.set(done as u64, total, what))?;
     bar.finish();
     Ok(forecasts)
 }

@@ -15,7 +15,6 @@ use super::absolute::{self, Fitting, Rows, dot};
 use super::autoregression::Autoregression;
 use super::experts::{Answers, Expert};
 use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
-use super::windows::usable_scale;
 use super::{Step, origins::Case};
 
 /// How far these are apart says how uncertain things are; they are quick to ask.
@@ -249,9 +248,8 @@ pub struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// Tells of a history; `past` is what was missed of the series before, see [`PastErrors::of`].
-    pub fn new(history: &'a [f64], answers: &'a Answers, past: f64) -> About<'a> {
-        let scale = usable_scale(mean_absolute_change(history, 1), history);
+    /// Tells of a history that changes so much; `past` is what was missed of the series before, see [`PastErrors::of`].
+    pub fn new(history: &'a [f64], scale: f64, answers: &'a Answers, past: f64) -> About<'a> {
         let horizons = answers.iter().flatten().map(Vec::len).next().unwrap_or(0);
         let deviations = Autoregression::fit(history).map(|fitted| fitted.deviations(horizons));
         About { history, answers, scale, past, deviations }
@@ -259,7 +257,7 @@ impl<'a> About<'a> {
 
     /// Tells of a case by what was missed of its series at the other origins.
     pub fn of_case(case: &'a Case<'_>, past: &PastErrors) -> About<'a> {
-        About::new(case.history, &case.answers, past.of(case.series, Some(case.origin)))
+        About::new(case.history, case.scale, &case.answers, past.of(case.series, Some(case.origin)))
     }
 
     /// Returns the values that are known.

@@ -9,6 +9,7 @@ use super::autoregression::Autoregression;
 use super::features::Shape;
 use super::forest::{self, Forest};
 use super::global::GlobalModel;
+use super::others::Known;
 use super::smoothing;
 use super::statistics::mean;
 use super::theta;
@@ -107,10 +108,10 @@ const FITTING: Fitting = Fitting { ridge: 20.0, steps_max: 12, tolerance: 1e-3 }
 
 impl Team {
     /// Teaches the experts with what series were before a gap at their end.
-    pub fn fit(all: &[&[f64]], shape: &Shape, take: &Take, seed: u64) -> Result<Team, LinearError<f64>> {
+    pub fn fit(all: &[Known<'_>], shape: &Shape, take: &Take, seed: u64) -> Result<Team, LinearError<f64>> {
         let all = windows::taken(all, take);
         let logs: Vec<Vec<f64>> = all.par_iter().map(|values| logarithms(values).unwrap_or_default()).collect();
-        let logs: Vec<&[f64]> = logs.iter().map(Vec::as_slice).collect();
+        let logs: Vec<Known<'_>> = all.iter().zip(&logs).map(|(values, logs)| values.with_logarithms(logs)).collect();
         let plain = Windows::gather(&all, shape, take);
         let is_enough = plain.len() >= EXAMPLES_MIN;
         let trees = if take.end_gap == 0 { forest::TREES } else { forest::TREES_AT_ORIGINS };
@@ -132,12 +133,12 @@ impl Team {
     }
 
     /// Asks every expert about every history.
-    pub fn ask(&self, histories: &[&[f64]]) -> Vec<Answers> {
-        histories.par_iter().map(|history| self.ask_about(history, &Expert::ALL)).collect()
+    pub fn ask(&self, histories: &[Known<'_>]) -> Vec<Answers> {
+        histories.par_iter().map(|history| self.ask_about(*history, &Expert::ALL)).collect()
     }
 
     /// Asks some experts about one history; the others say nothing.
-    pub fn ask_about(&self, history: &[f64], asked: &[Expert]) -> Answers {
+    pub fn ask_about(&self, history: Known<'_>, asked: &[Expert]) -> Answers {
         let mut answers: Answers = vec![None; Expert::ALL.len()];
         let mut end = None;
         for &expert in asked {
@@ -147,7 +148,7 @@ impl Team {
                     self.ask_learnt(expert, history, end)
                 }
                 Expert::GlobalLog | Expert::LocalLog => self.ask_of_logarithms(expert, history),
-                _ => self.ask_plain(expert, history),
+                _ => self.ask_plain(expert, &history),
             };
             answers[expert as usize] = values.filter(|values| values.iter().all(|value| value.is_finite()));
         }
@@ -170,7 +171,7 @@ impl Team {
     }
 
     /// Asks an expert that learnt of all series; `end` is the history as they see it.
-    fn ask_learnt(&self, expert: Expert, history: &[f64], end: &Windows) -> Option<Vec<f64>> {
+    fn ask_learnt(&self, expert: Expert, history: Known<'_>, end: &Windows) -> Option<Vec<f64>> {
         let moves = match expert {
             Expert::Forest => self.forest.as_ref()?.predict(end, 0),
             Expert::Local => self.pulled(self.plain.as_ref()?, history, end)?,
@@ -179,17 +180,18 @@ impl Team {
         Some(end.values_after(*history.last()?, moves))
     }
 
-    fn ask_of_logarithms(&self, expert: Expert, history: &[f64]) -> Option<Vec<f64>> {
+    fn ask_of_logarithms(&self, expert: Expert, history: Known<'_>) -> Option<Vec<f64>> {
         let model = self.logarithmic.as_ref()?;
-        let logs = logarithms(history)?;
-        let end = Windows::at_end(&logs, &self.shape, self.horizons);
-        let moves = if expert == Expert::LocalLog { self.pulled(model, &logs, &end)? } else { model.predict(&end, 0) };
+        let logs = logarithms(&history)?;
+        let logs = history.with_logarithms(&logs);
+        let end = Windows::at_end(logs, &self.shape, self.horizons);
+        let moves = if expert == Expert::LocalLog { self.pulled(model, logs, &end)? } else { model.predict(&end, 0) };
         let values = end.values_after(*logs.last()?, moves);
         Some(values.into_iter().map(f64::exp).collect())
     }
 
     /// Returns the moves by lines that the series' own past has pulled.
-    fn pulled(&self, model: &GlobalModel, history: &[f64], end: &Windows) -> Option<Vec<f64>> {
+    fn pulled(&self, model: &GlobalModel, history: Known<'_>, end: &Windows) -> Option<Vec<f64>> {
         model.predict_locally(end, &Windows::gather(&[history], &self.shape, &Take::own(self.horizons)))
     }
 }

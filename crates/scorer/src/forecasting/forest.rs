@@ -35,7 +35,7 @@ const BINS: usize = 64;
 /// What a feature's values are divided into bins by.
 const EDGES_EXAMPLES: usize = 10_000;
 
-const FEATURE_COUNT: usize = COMMON_COUNT + HORIZON_COUNT + 1;
+const FEATURE_COUNT: usize = COMMON_COUNT + HORIZON_COUNT + 2;
 
 /// Trees over binned features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,6 +109,7 @@ fn value(windows: &Windows, row: usize, horizon: usize, feature: usize) -> f64 {
     match feature {
         0..COMMON_COUNT => windows.common_of(row)[feature],
         place if place < COMMON_COUNT + HORIZON_COUNT => windows.seasonal_of(row, horizon)[place - COMMON_COUNT],
+        place if place == COMMON_COUNT + HORIZON_COUNT => windows.usual_of(row, horizon),
         _ => horizon as f64,
     }
 }

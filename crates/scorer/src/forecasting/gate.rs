@@ -20,7 +20,7 @@ use super::origins::Case;
 const GROUP: usize = 4;
 
 /// Standard errors that a gain must exceed.
-const NOISE: f64 = 1.5;
+const NOISE: f64 = 2.0;
 
 /// Experts come near the best when they gain such a part of what it gains.
 const NEAR: f64 = 0.9;

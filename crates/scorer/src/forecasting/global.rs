@@ -1,7 +1,7 @@
 //! The global model: one line per horizon through all series, with an absolute loss on a squeezed scale.
 //!
 //! Target: `asinh((y[t+h] - y[t]) / mean|change|)`. Features: those of [`super::features`], squeezed in the same way and
-//! standardised, two marks for "no season known", and an intercept. A series with a past of its own may pull the line
+//! standardised, two marks for "no season known", the move that is usual at the time of the year, and an intercept. A series with a past of its own may pull the line
 //! towards it: ridge regression of what the line missed there, held back to the line instead of to zero.
 
 use linfa_linalg::cholesky::SolveCInplace;
@@ -24,7 +24,7 @@ const SQUEEZED_MAX: f64 = 5.0;
 /// Features of a horizon whose absence has a mark of its own: the moves one and two seasons ago.
 const MARKED: [usize; 2] = [0, 2];
 
-const WIDTH: usize = COMMON_COUNT + HORIZON_COUNT + MARKED.len() + 1;
+const WIDTH: usize = COMMON_COUNT + HORIZON_COUNT + MARKED.len() + 2;
 
 /// A series with fewer examples of its own does not pull the line.
 const OWN_EXAMPLES_MIN: usize = 20;
@@ -139,5 +139,6 @@ fn push_row(windows: &Windows, row: usize, horizon: usize, into: &mut Vec<f64>) 
     let squeezed = |value: &f64| if value.is_nan() { 0.0 } else { value.asinh() };
     into.extend(windows.common_of(row).iter().chain(seasonal).map(squeezed));
     into.extend(MARKED.map(|place| f64::from(u8::from(seasonal[place].is_nan()))));
+    into.push(squeezed(&windows.usual_of(row, horizon)));
     into.push(1.0);
 }

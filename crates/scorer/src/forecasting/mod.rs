@@ -20,6 +20,7 @@ pub mod gate;
 pub mod global;
 pub mod metrics;
 pub mod origins;
+pub mod others;
 pub mod random;
 pub mod season;
 pub mod smoothing;
@@ -38,6 +39,7 @@ use direction::{Directions, Probabilities};
 use experts::{Expert, Team};
 use features::Shape;
 use gate::Panel;
+use others::{Known, Others};
 
 /// What is to be forecast, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -120,16 +122,24 @@ pub enum ForecastError {
     },
 }
 
-/// Forecasts many series, which may have missing points. `progress` is told how many series are done.
+/// Forecasts many series, which may have missing points. `ends` are the moments of their last points, counted in steps,
+/// where these are known. `progress` is told how many series are done.
 pub fn forecast(
     series: &[Vec<Option<f64>>],
+    ends: Option<&[i64]>,
     settings: &Settings,
     progress: impl FnMut(usize, &str),
 ) -> Result<Forecasts, ForecastError> {
     let cleaned: Vec<Cleaned> = series.par_iter().map(|values| cleaning::clean(values, settings.season)).collect();
     let all: Vec<&[f64]> = cleaned.iter().map(|series| series.values.as_slice()).collect();
-    let trained = Trained::learn(&all, settings, progress)?;
-    let outcomes = all.par_iter().enumerate().map(|(place, history)| trained.ask(history, Some(place))).collect();
+    // A series ends with its last observation.
+    let missing = |values: &Vec<Option<f64>>| values.iter().rev().take_while(|value| value.is_none()).count() as i64;
+    let ends: Option<Vec<i64>> =
+        ends.map(|ends| ends.iter().zip(series).map(|(end, values)| end - missing(values)).collect());
+    let trained = Trained::learn(&all, ends.as_deref(), settings, progress)?;
+    let ask =
+        |(place, history): (usize, &&[f64])| trained.ask(history, ends.as_ref().map(|ends| ends[place]), Some(place));
+    let outcomes = all.par_iter().enumerate().map(ask).collect();
     let classes = trained.classes.into_iter().map(|class| class.report).collect();
     Ok(Forecasts { outcomes, cleaned, classes })
 }
@@ -138,6 +148,7 @@ pub fn forecast(
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
     settings: Settings,
+    others: Others,
     classes: Vec<TrainedClass>,
 }
 
@@ -152,13 +163,18 @@ struct TrainedClass {
 }
 
 impl Trained {
-    /// Learns from clean series. `progress` is told how many series are done.
-    pub fn learn(
-        all: &[&[f64]],
+    /// Learns from clean series, which end at these moments, counted in steps, where these are known. `progress` is told how
+    /// many series are done.
+    pub fn learn<'a>(
+        all: &[&'a [f64]],
+        ends: Option<&[i64]>,
         settings: &Settings,
         mut progress: impl FnMut(usize, &str),
     ) -> Result<Trained, ForecastError> {
         let shape = Shape::of_season(settings.season);
+        let others = Others::learn(all, ends, shape.season, settings.horizons);
+        let known = |(place, values): (usize, &&'a [f64])| Known::among(&others, values, ends.map(|ends| ends[place]));
+        let all: Vec<Known<'_>> = all.iter().enumerate().map(known).collect();
         let mut classes = Vec::new();
         let mut done = 0;
         for class in Class::all(settings.season) {
@@ -167,16 +183,18 @@ impl Trained {
                 continue;
             }
             progress(done, &format!("series of {class} points"));
-            let trained = TrainedClass::learn(all, &members, class, &shape, settings);
+            let trained = TrainedClass::learn(&all, &members, class, &shape, settings);
             classes.push(trained.map_err(|source| ForecastError::Fit { class, source })?);
             done += members.len();
         }
         progress(all.len(), "done");
-        Ok(Trained { settings: settings.clone(), classes })
+        Ok(Trained { settings: settings.clone(), others, classes })
     }
 
-    /// Forecasts a clean history; `place` is that of the series among those that were learnt from.
-    pub fn ask(&self, history: &[f64], place: Option<usize>) -> Outcome {
+    /// Forecasts a clean history; `end` is the moment of its last point, where that is known, and `place` that of the series
+    /// among those that were learnt from.
+    pub fn ask(&self, history: &[f64], end: Option<i64>, place: Option<usize>) -> Outcome {
+        let history = Known::among(&self.others, history, end);
         match self.classes.iter().find(|trained| trained.report.class.holds(history.len())) {
             Some(trained) => Outcome::Forecast(trained.ask(history, place)),
             None => Outcome::TooShort,
@@ -186,7 +204,7 @@ impl Trained {
 
 impl TrainedClass {
     fn learn(
-        all: &[&[f64]],
+        all: &[Known<'_>],
         members: &[usize],
         class: Class,
         shape: &Shape,
@@ -207,10 +225,11 @@ impl TrainedClass {
         Ok(TrainedClass { report, team, past, intervals, directions })
     }
 
-    fn ask(&self, history: &[f64], place: Option<usize>) -> Forecast {
+    fn ask(&self, history: Known<'_>, place: Option<usize>) -> Forecast {
         let answers = self.team.ask_about(history, &asked(&self.report.panels));
-        let points = gate::combine(&self.report.panels, &answers, last(history));
-        let about = About::new(history, &answers, place.map_or(0.0, |place| self.past.of(place, None)));
+        let points = gate::combine(&self.report.panels, &answers, last(&history));
+        let about =
+            About::new(history.values, history.scale(), &answers, place.map_or(0.0, |place| self.past.of(place, None)));
         let mut steps = self.intervals.around(&about, &points);
         if history.iter().all(|value| *value >= 0.0) {
             steps.iter_mut().for_each(Step::keep_from_falling_below_zero);

@@ -8,9 +8,9 @@ use linfa_linear::LinearError;
 use super::classes::{Class, POINTS_MIN};
 use super::experts::{Answers, Team};
 use super::features::Shape;
+use super::others::Known;
 use super::random::Random;
-use super::statistics::mean_absolute_change;
-use super::windows::{Take, usable_scale};
+use super::windows::Take;
 
 /// One history at one origin, what the experts said of it, and what came.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub struct Case<'a> {
     pub history: &'a [f64],
     /// What came.
     pub actual: &'a [f64],
-    /// The mean absolute change of the history.
+    /// The mean absolute change of the history, see [`Known::scale`].
     pub scale: f64,
     /// What the experts said.
     pub answers: Answers,
@@ -60,12 +60,15 @@ pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Tak
         26..52 => 13,
         from => from.min(season).min(30),
     };
+    let history_max = if class.is_longest() { usize::MAX } else { class.until - 1 };
     Take {
         horizons,
         stride: 1,
         cuts_max: usize::MAX,
         history_min,
-        history_max: if class.is_longest() { usize::MAX } else { class.until - 1 },
+        // What young series have differs much in length, and with it what is known of them.
+        shown_min: if class.from < season { history_min } else { history_max },
+        history_max,
         end_gap,
         examples_max: if end_gap == 0 { EXAMPLES_MAX } else { EXAMPLES_AT_ORIGINS_MAX },
     }
@@ -73,7 +76,7 @@ pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Tak
 
 /// Replays the experts on the histories of a class; `members` are their places among all series.
 pub fn replay<'a>(
-    all: &[&'a [f64]],
+    all: &[Known<'a>],
     members: &[usize],
     class: Class,
     shape: &Shape,
@@ -94,12 +97,14 @@ pub fn replay<'a>(
             continue;
         }
         let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season), seed)?;
-        let histories: Vec<&'a [f64]> = places.iter().map(|&(series, from, until)| &all[series][from..until]).collect();
+        let histories: Vec<Known<'a>> =
+            places.iter().map(|&(series, from, until)| all[series].part(from, until)).collect();
         let answers = team.ask(&histories);
         for ((&(series, _, until), history), answers) in places.iter().zip(&histories).zip(answers) {
-            let scale = usable_scale(mean_absolute_change(history, 1), history);
+            let scale = history.scale();
             if scale > 0.0 {
-                let actual = &all[series][until..until + horizons];
+                let history = history.values;
+                let actual = &all[series].values[until..until + horizons];
                 let stretch = end_gap / horizons;
                 cases.push(Case { series, origin, stretch, history, actual, scale, answers });
             }
@@ -109,7 +114,7 @@ pub fn replay<'a>(
 }
 
 /// Returns how far before the ends of the series the origins lie.
-fn gaps(all: &[&[f64]], members: &[usize], class: Class, horizons: usize) -> Vec<usize> {
+fn gaps(all: &[Known<'_>], members: &[usize], class: Class, horizons: usize) -> Vec<usize> {
     let longest = all.iter().map(|values| values.len()).max().unwrap_or(0);
     let is_short = members.iter().all(|&member| all[member].len() < class.from + 5 * horizons);
     let (spacing, count) =
@@ -121,7 +126,7 @@ fn gaps(all: &[&[f64]], members: &[usize], class: Class, horizons: usize) -> Vec
 type Place = (usize, usize, usize);
 
 /// Returns the members that had enough of a history at an origin.
-fn standing_members(all: &[&[f64]], members: &[usize], class: Class, end_gap: usize) -> Vec<Place> {
+fn standing_members(all: &[Known<'_>], members: &[usize], class: Class, end_gap: usize) -> Vec<Place> {
     let least = ((class.from as f64 * SHARE_OF_CLASS) as usize).max(POINTS_MIN);
     let of_members = members.iter().filter_map(|&series| {
         let until = all[series].len().checked_sub(end_gap)?;
@@ -131,7 +136,7 @@ fn standing_members(all: &[&[f64]], members: &[usize], class: Class, end_gap: us
 }
 
 /// Returns the longer series, each cut down to the length of a member.
-fn standing_in(all: &[&[f64]], members: &[usize], class: Class, end_gap: usize, seed: u64) -> Vec<Place> {
+fn standing_in(all: &[Known<'_>], members: &[usize], class: Class, end_gap: usize, seed: u64) -> Vec<Place> {
     let mut random = Random::new(seed, end_gap as u64);
     let mut places = Vec::new();
     for (series, values) in all.iter().enumerate() {

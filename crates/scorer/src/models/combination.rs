@@ -42,8 +42,7 @@ impl Model for Combination {
 
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError> {
         self.learnt = None;
-        let mut series = Vec::new();
-        let mut histories = Vec::new();
+        let (mut series, mut histories, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for known in &panel.series {
             // A value that was bridged over the last known week is made of the next one.
             let Some(last) = (0..known.values.len())
@@ -55,10 +54,11 @@ impl Model for Combination {
             };
             series.push((known.keyword_id, known.first_week));
             histories.push(history(known, last));
+            ends.push(i64::from(known.first_week) + last as i64);
         }
         let histories: Vec<&[f64]> = histories.iter().map(Vec::as_slice).collect();
         if !histories.is_empty() {
-            let trained = Trained::learn(&histories, &SETTINGS, |_, _| {})?;
+            let trained = Trained::learn(&histories, Some(&ends), &SETTINGS, |_, _| {})?;
             self.learnt = Some(Learnt { series, trained });
         }
         Ok(())
@@ -70,7 +70,7 @@ impl Model for Combination {
         let history = history(of, at.position);
         let outcome = self.learnt.as_ref().map(|learnt| {
             let place = learnt.series.binary_search(&(of.keyword_id, of.first_week)).ok();
-            learnt.trained.ask(&history, place)
+            learnt.trained.ask(&history, Some(i64::from(at.week)), place)
         });
         match outcome {
             Some(Outcome::Forecast(forecast)) => answer(&history, &forecast),
