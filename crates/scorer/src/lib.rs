@@ -5,7 +5,8 @@
 //! | job | function | leaves behind |
 //! | --- | --- | --- |
 //! | `train_models` | [`train::run`] | model versions, each with its backtest; one that is better becomes champion; entry models; volume calibrations |
-//! | `score_keywords` | [`score::run`] | competition scores, predictions of demand, competition and entry, `score_predictions` |
+//! | `score_keywords` | [`score::run`] | a `score_keyword_range` for every 2,000 keywords, `score_predictions` |
+//! | `score_keyword_range` | [`score::run_range`] | competition scores, predictions of demand, competition and entry |
 //! | `score_predictions` | [`ledger::run`] | what came of earlier predictions; a champion that fell behind is demoted |
 
 use digitallz_common::clock::Clock;

@@ -63,7 +63,7 @@ pub(crate) fn abstain(
 ) -> Vec<Prediction> {
     let histories: BTreeMap<i64, &History> = histories.iter().map(|history| (history.keyword_id, history)).collect();
     let rows = keyword_ids.iter().flat_map(|&keyword_id| {
-        let mut blank = blank(target, as_of, keyword_id, histories.get(&keyword_id).copied());
+        let mut blank = blank(target, as_of, keyword_id, histories.get(&keyword_id).copied(), OBSERVED_WEEKS_MIN);
         blank.abstain_reason = Some(reason.to_owned());
         (1..=HORIZON_COUNT).map(move |horizon| at_horizon(&blank, horizon))
     });
@@ -92,8 +92,9 @@ impl Predictor<'_> {
             .map(|(row, at)| (self.panel.series[at.series].keyword_id, row))
             .collect();
         let predict = |&keyword_id: &i64| {
-            let blank = blank(self.target, self.as_of, keyword_id, histories.get(&keyword_id).copied());
-            match (last_rows.get(&keyword_id), histories.get(&keyword_id)) {
+            let history = histories.get(&keyword_id).copied();
+            let blank = blank(self.target, self.as_of, keyword_id, history, self.fitted.model.observed_min());
+            match (last_rows.get(&keyword_id), history) {
                 (Some(&row), Some(history)) if blank.abstain_reason.is_none() => self.fill(&blank, row, history),
                 _ => (1..=HORIZON_COUNT).map(|horizon| at_horizon(&blank, horizon)).collect(),
             }
@@ -159,7 +160,13 @@ impl Predictor<'_> {
 }
 
 /// Says what is known of a keyword, and why nothing can be predicted where that is so; its week is the last one.
-fn blank(target: Target, as_of: DateTime<Utc>, keyword_id: i64, history: Option<&History>) -> Prediction {
+fn blank(
+    target: Target,
+    as_of: DateTime<Utc>,
+    keyword_id: i64,
+    history: Option<&History>,
+    observed_min: usize,
+) -> Prediction {
     let weeks = history.map_or(&[][..], |history| &history.weeks);
     let carrying = weeks.chunk_by(|a, b| b.week - a.week - 1 <= series::BRIDGED_WEEKS_MAX).last().unwrap_or(&[]);
     let as_of_week = week_of(as_of.date_naive());
@@ -169,8 +176,8 @@ fn blank(target: Target, as_of: DateTime<Utc>, keyword_id: i64, history: Option<
         Some(last) if as_of_week - last.week > AGE_WEEKS_MAX => {
             Some(format!("the last observed week is older than {AGE_WEEKS_MAX} weeks"))
         }
-        Some(_) if carrying.len() < OBSERVED_WEEKS_MIN => {
-            Some(format!("fewer than {OBSERVED_WEEKS_MIN} weeks were observed without a long gap"))
+        Some(_) if carrying.len() < observed_min => {
+            Some(format!("fewer than {observed_min} weeks were observed without a long gap"))
         }
         Some(_) => None,
     };
@@ -224,19 +231,29 @@ mod tests {
     use super::*;
     use crate::forecasting::direction::Directions;
     use crate::intervals::Intervals;
-    use crate::models::LastValue;
+    use crate::models::{Combination, LastValue};
     use crate::series::series_of;
     use crate::synthetic;
 
     /// Predicts with intervals of one to two mean changes, at noon of the Wednesday after the last week.
     fn predict(histories: &[History], target: Target, keyword_ids: &[i64], weeks_later: i32) -> Vec<Prediction> {
+        predict_by(Box::new(LastValue), histories, target, keyword_ids, weeks_later)
+    }
+
+    fn predict_by(
+        model: Box<dyn Model>,
+        histories: &[History],
+        target: Target,
+        keyword_ids: &[i64],
+        weeks_later: i32,
+    ) -> Vec<Prediction> {
         let panel = Panel::build(series_of(histories, target), &[]).unwrap();
         let residuals = std::array::from_fn(|_| (-20..=20).map(|step| f64::from(step) / 10.0).collect());
         let intervals = Intervals::from_residuals(&residuals);
         let sunday = sunday_of(2_800 + 60 + weeks_later);
         let as_of = (sunday + chrono::Days::new(3)).and_hms_opt(12, 0, 0).unwrap().and_utc();
         let directions = Some(Directions::of((-20..=20).map(|step| f64::from(step) / 10.0).collect()));
-        let fitted = Fitted { model: Box::new(LastValue), intervals, directions };
+        let fitted = Fitted { model, intervals, directions };
         Predictor { target, panel: &panel, fitted: &fitted, as_of }.predict(keyword_ids, histories)
     }
 
@@ -255,6 +272,17 @@ mod tests {
         assert!(rows.iter().all(|row| row.abstain_reason.is_some() == row.value.is_none()));
         assert_eq!(rows[0].target_date, sunday_of(2_800 + 60));
         assert_eq!(rows[1].trend_class.map(|_| rows[HORIZON_COUNT].trend_class), Some(Some("unknown")));
+    }
+
+    #[test]
+    fn the_combination_speaks_of_the_young() {
+        let mut histories = synthetic::counts(45, 2, 60);
+        histories[0].weeks.drain(..56);
+        histories[1].weeks.drain(..57);
+        let rows = predict_by(Box::<Combination>::default(), &histories, Target::AuctionBids, &[1, 2], 0);
+        assert!(rows[..HORIZON_COUNT].iter().all(|row| row.value.is_some()));
+        let reason = rows[HORIZON_COUNT].abstain_reason.as_deref();
+        assert_eq!(reason, Some("fewer than 4 weeks were observed without a long gap"));
     }
 
     #[test]

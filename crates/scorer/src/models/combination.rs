@@ -40,6 +40,11 @@ impl Model for Combination {
         json!(SETTINGS)
     }
 
+    /// What it says of young series it has weighed by origins of as young ones, and a panel begins with the fourth week.
+    fn observed_min(&self) -> usize {
+        4
+    }
+
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError> {
         self.learnt = None;
         let (mut series, mut histories, mut ends) = (Vec::new(), Vec::new(), Vec::new());

@@ -8,6 +8,7 @@ mod seasonal_naive;
 
 use serde_json::Value;
 
+use crate::backtest::OBSERVED_WEEKS_MIN;
 use crate::features::{HORIZON_COUNT, Panel};
 use crate::forecasting::ForecastError;
 use crate::forecasting::direction::Probabilities;
@@ -70,6 +71,11 @@ pub trait Model: Send + Sync {
     /// Tells whether it reads the features of a panel; else it is content with the rows.
     fn reads_features(&self) -> bool {
         false
+    }
+
+    /// Returns the observed weeks without a long gap that a history needs to be predicted.
+    fn observed_min(&self) -> usize {
+        OBSERVED_WEEKS_MIN
     }
 
     /// Learns from the examples whose target was known at a week; forgets what it learnt before.
