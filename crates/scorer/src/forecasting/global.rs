@@ -1,8 +1,9 @@
 //! The global model: one line per horizon through all series, with an absolute loss on a squeezed scale.
 //!
 //! Target: `asinh((y[t+h] - y[t]) / mean|change|)`. Features: those of [`super::features`], squeezed in the same way and
-//! standardised, two marks for "no season known", the move that is usual at the time of the year, and an intercept. A series with a past of its own may pull the line
-//! towards it: ridge regression of what the line missed there, held back to the line instead of to zero.
+//! standardised, two marks for "no season known", the move that is usual at the time of the year, and an intercept. A series
+//! with a past of its own may pull the line towards it: ridge regression of what the line missed there, held back to the
+//! line instead of to zero.
 
 use linfa_linalg::cholesky::SolveCInplace;
 use linfa_linear::LinearError;

@@ -2,8 +2,11 @@
 //! year.
 //!
 //! Of two points nobody can say how much a series changes. The mean absolute change of a young series is taken together with
-//! that of the others, in relation to their levels. And for every moment there are the moves that all series made from the same moment of the seasons before, in what was their own mean
-//! absolute change until then, squeezed, averaged and stretched again. Nothing after the moment is looked at.
+//! that of the others, in relation to their levels. And for every moment there are the moves that all series made from the
+//! same moment of the seasons before, in what was their own mean absolute change until then, squeezed, averaged and stretched
+//! again: nothing after the moment is looked at.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +47,8 @@ struct Usual {
 /// Moves from moment to moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Moves {
-    horizons: usize,
-    first: i64,
-    /// By moment and horizon; nothing where too few moved.
-    usual: Vec<Option<f64>>,
+    /// By moment, one a horizon; nothing where too few moved. Only moments that have one: files may tell of distant times.
+    by_moment: BTreeMap<i64, Vec<Option<f64>>>,
 }
 
 /// The values that are known of a series, and when.
@@ -95,12 +96,11 @@ fn usual_change(all: &[&[f64]], level: fn(&[f64]) -> f64) -> Option<f64> {
 
 impl Moves {
     fn learn(all: &[&[f64]], ends: &[i64], season: i64, horizons: usize) -> Moves {
-        let first = all.iter().zip(ends).map(|(values, end)| end + 1 - values.len() as i64).min().unwrap_or(0);
-        let last = ends.iter().copied().max().unwrap_or(-1);
-        // A series that is asked about later than all that was learnt still has most of a season before it.
-        let count = usize::try_from(last + season - first).unwrap_or(0);
-        let mut sums = vec![(0.0, 0usize); count * horizons];
-        for (values, &end) in all.iter().zip(ends) {
+        // One series alone says nothing of others.
+        let is_enough = all.len() * SEASONS_BACK as usize >= MOVES_MIN;
+        let last = ends.iter().copied().max().unwrap_or(0);
+        let mut sums: BTreeMap<i64, Vec<(f64, usize)>> = BTreeMap::new();
+        for (values, &end) in all.iter().zip(ends).filter(|_| is_enough) {
             let start = end + 1 - values.len() as i64;
             let sums_of_changes = change_sums(values);
             // The mean of three values, less the season's noise.
@@ -113,15 +113,16 @@ impl Moves {
                 let scale = usable_scale(sums_of_changes[place] / place as f64, &values[..=place]);
                 (scale > 0.0).then_some(scale)
             };
-            for moment in start + season..=(end + season).min(last + season - 1) {
-                for horizon in 1..=horizons as i64 {
+            // A series that is asked about later than all that was learnt still has most of a season before it.
+            for moment in start + season..(end + SEASONS_BACK * season).min(last + season) {
+                let of_moment = sums.entry(moment).or_insert_with(|| vec![(0.0, 0); horizons]);
+                for (horizon, (sum, count)) in (1..).zip(of_moment) {
                     // As many seasons before as it takes for the move to be over.
                     let over = (horizon + 2 + season - 1) / season;
                     for back in over..over + SEASONS_BACK {
                         let from = moment - back * season;
                         let Some((before, after)) = around(from).zip(around(from + horizon)) else { continue };
                         let Some(scale) = scale_at(from + horizon) else { continue };
-                        let (sum, count) = &mut sums[(moment - first) as usize * horizons + horizon as usize - 1];
                         *sum += ((after - before) / scale).asinh();
                         *count += 1;
                     }
@@ -129,12 +130,13 @@ impl Moves {
             }
         }
         let usual = |(sum, count): (f64, usize)| (count >= MOVES_MIN).then(|| (sum / count as f64).sinh());
-        Moves { horizons, first, usual: sums.into_iter().map(usual).collect() }
+        let of_moment = |(moment, sums): (i64, Vec<(f64, usize)>)| (moment, sums.into_iter().map(usual).collect());
+        let is_known = |(_, usual): &(i64, Vec<Option<f64>>)| usual.iter().any(Option::is_some);
+        Moves { by_moment: sums.into_iter().map(of_moment).filter(is_known).collect() }
     }
 
     fn after(&self, moment: i64, horizon: usize) -> f64 {
-        let place = usize::try_from(moment - self.first).ok().map(|place| place * self.horizons + horizon - 1);
-        place.and_then(|place| self.usual.get(place).copied().flatten()).unwrap_or(f64::NAN)
+        self.by_moment.get(&moment).and_then(|usual| usual[horizon - 1]).unwrap_or(f64::NAN)
     }
 }
 
@@ -244,6 +246,16 @@ mod tests {
         };
         assert!(usual(&all).is_finite());
         assert_eq!(usual(&all), usual(&changed));
+    }
+
+    #[test]
+    fn a_series_of_a_distant_time_takes_no_room() {
+        let (mut all, mut ends) = waves(9);
+        all.push(all[0].clone());
+        ends.push(999_999_999);
+        let all: Vec<&[f64]> = all.iter().map(Vec::as_slice).collect();
+        let others = Others::learn(&all, Some(&ends), 52, 8);
+        assert!(others.plain.moves.unwrap().by_moment.len() < 400);
     }
 
     #[test]
