@@ -106,3 +106,34 @@ fn one_point_abstains_and_series_that_stand_still_go_on_standing_still() {
         assert!(steps.iter().all(|step| step.point == expected && step.lo_95 == expected && step.hi_95 == expected));
     }
 }
+
+#[test]
+fn intervals_of_young_series_cover_what_they_claim_although_nobody_knows_how_restless_each_is() {
+    let mut inside = (0, 0);
+    let (mut series, mut later) = (Vec::new(), Vec::new());
+    for number in 0..240 {
+        let mut random = Random::new(23, number);
+        let restlessness = (4.0 * random.share() - 2.0).exp();
+        let mut level = 100.0;
+        let walk: Vec<f64> = (0..100)
+            .map(|_| {
+                level += restlessness * (2.0 * random.share() - 1.0);
+                level
+            })
+            .collect();
+        let from = if number % 2 == 0 { 94 } else { 0 };
+        series.push(walk[from..96].iter().copied().map(Some).collect());
+        later.push(walk[96..].to_vec());
+    }
+    let settings = Settings { season: 52, horizons: 4, seed: 7 };
+    for (outcome, later) in forecast(&series, None, &settings, |_, _| {}).unwrap().outcomes.iter().zip(later).step_by(2)
+    {
+        let Outcome::Forecast(Forecast { steps, .. }) = outcome else { panic!("two points are enough") };
+        for (step, actual) in steps.iter().zip(later) {
+            inside.0 += usize::from((step.lo_80..=step.hi_80).contains(&actual));
+            inside.1 += usize::from((step.lo_95..=step.hi_95).contains(&actual));
+        }
+    }
+    let [share_80, share_95] = [inside.0, inside.1].map(|count| count as f64 / 480.0);
+    assert!((0.74..0.88).contains(&share_80) && (0.91..0.985).contains(&share_95), "{share_80} {share_95}");
+}

@@ -58,7 +58,7 @@ const STRETCHES_MIN: usize = 4;
 
 const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
 
-/// How much was missed of each series at the origins, in what is usual for the step.
+/// How much was missed of each series of the class at the origins, in what is usual for the step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PastErrors {
     /// By series: the origin and the mean error there.
@@ -75,7 +75,8 @@ impl PastErrors {
             .map(|index| median_of(&mut cases.iter().zip(points).map(|pair| error(pair, index)).collect::<Vec<_>>()))
             .collect();
         let mut of_series: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-        for (case, points) in cases.iter().zip(points) {
+        // A series that stands in for a young one must not be known better than the young one is.
+        for (case, points) in cases.iter().zip(points).filter(|(case, _)| case.is_member) {
             let ratios: Vec<f64> =
                 (0..horizons).map(|index| error((case, points), index) / (usual[index] + 1e-9)).collect();
             of_series.entry(case.series).or_default().push((case.origin, mean(&ratios).min(RATIO_MAX)));

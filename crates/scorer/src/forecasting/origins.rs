@@ -21,6 +21,8 @@ pub struct Case<'a> {
     pub origin: usize,
     /// Which stretch of time what came lies in: origins whose futures overlap share one.
     pub stretch: usize,
+    /// Tells whether the series is of the class, and does not only stand in for one that is.
+    pub is_member: bool,
     /// What was known.
     pub history: &'a [f64],
     /// What came.
@@ -106,7 +108,8 @@ pub fn replay<'a>(
                 let history = history.values;
                 let actual = &all[series].values[until..until + horizons];
                 let stretch = end_gap / horizons;
-                cases.push(Case { series, origin, stretch, history, actual, scale, answers });
+                let is_member = class.holds(all[series].len());
+                cases.push(Case { series, origin, stretch, is_member, history, actual, scale, answers });
             }
         }
     }
