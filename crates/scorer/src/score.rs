@@ -91,8 +91,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
 /// it, not even one that was trained before: the rows say so.
 pub async fn run_range(ctx: &Context, attempt: &Attempt, job: ScoreKeywordRange) -> Result<(), Failure> {
     let ScoreKeywordRange { as_of, marketplace, first_keyword_id, last_keyword_id } = job;
-    let mut keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
-    keyword_ids.retain(|keyword_id| (first_keyword_id..=last_keyword_id).contains(keyword_id));
+    let keyword_ids = series::active_keywords_between(&ctx.db, marketplace, first_keyword_id, last_keyword_id).await?;
     let definitions = definitions(&ctx.db).await?;
     let mut results = entry::load(&ctx.db, marketplace, &keyword_ids, as_of).await?;
     let measured = measure(&ctx.db, marketplace, &keyword_ids, &definitions, &results, as_of).await?;

@@ -226,6 +226,25 @@ pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Ve
     .await
 }
 
+/// Returns the active keywords of a marketplace from one to another.
+pub async fn active_keywords_between(
+    db: &PgPool,
+    marketplace: Marketplace,
+    first_keyword_id: i64,
+    last_keyword_id: i64,
+) -> Result<Vec<i64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select keyword_id from core.keywords
+         where marketplace = $1 and is_active and keyword_id between $2 and $3
+         order by keyword_id",
+        marketplace.name(),
+        first_keyword_id,
+        last_keyword_id,
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// Returns the active keywords of a marketplace that models learn from: all of them, or of too many some, drawn by their
 /// identifiers, which were known at `as_of`. The same moment gives the same ones, also later.
 pub async fn taught_keywords(

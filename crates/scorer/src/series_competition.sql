@@ -14,12 +14,7 @@ from (
            -- Weeks begin on Sunday, in UTC.
            (observed_at at time zone 'utc')::date
                - extract(dow from observed_at at time zone 'utc')::integer as week_start_date
-    -- What was said of a keyword that turned out to be another was said of that one.
-    from (
-        select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
-        from core.keywords
-        where keyword_id = any($1) or merged_into_keyword_id = any($1)
-    ) wanted
+    from core.said_of($1) wanted
     join core.keyword_observations observations on observations.keyword_id = wanted.said_keyword_id
     where observations.metric = any($2)
       and observations.period_kind = 'instant'

@@ -6,12 +6,7 @@ select distinct on (wanted.keyword_id, demand.week_start_date)
        demand.value,
        demand.resource as "resource!",
        demand.raw_payload_id as "raw_payload_id!"
--- What was said of a keyword that turned out to be another was said of that one.
-from (
-    select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
-    from core.keywords
-    where keyword_id = any($1) or merged_into_keyword_id = any($1)
-) wanted
+from core.said_of($1) wanted
 join core.weekly_demand demand on demand.keyword_id = wanted.said_keyword_id
 -- A user may keep models from learning of a file.
 join raw.payloads on payloads.raw_payload_id = demand.raw_payload_id and payloads.may_train

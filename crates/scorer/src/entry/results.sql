@@ -11,12 +11,7 @@ from (
            ((entries.observed_at at time zone 'utc')::date - date '1970-01-04') / 7 as week,
            min(entries.position) as position,
            min(((listings.listed_at at time zone 'utc')::date - date '1970-01-04') / 7) as listed_week
-    -- What was said of a keyword that turned out to be another was said of that one.
-    from (
-        select keyword_id as said_keyword_id, coalesce(merged_into_keyword_id, keyword_id) as keyword_id
-        from core.keywords
-        where keyword_id = any($1) or merged_into_keyword_id = any($1)
-    ) wanted
+    from core.said_of($1) wanted
     join core.serp_entries entries on entries.keyword_id = wanted.said_keyword_id
     join core.listings using (listing_id)
     where entries.entry_kind = 'organic'
