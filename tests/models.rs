@@ -6,7 +6,8 @@ use digitallz::roles;
 use digitallz::settings::Environment;
 use digitallz_common::audit;
 use digitallz_common::clock::Clock;
-use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions, TrainModels};
+use digitallz_common::jobs::{Job, ScoreKeywordRange, ScoreKeywords, ScorePredictions, TrainModels};
+use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -491,6 +492,30 @@ async fn a_prediction_of_demand_says_how_probable_its_direction_is_and_when_the_
             .await,
         8.0 * KEYWORDS as f64
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keywords_that_are_shared_out_get_the_predictions_that_all_of_them_get_together() {
+    let world = World::new(seasonal, 112).await;
+    world.train(112).await;
+    world.score(112).await;
+    let as_of = noon(112) + TimeDelta::days(1);
+    for (first_keyword_id, last_keyword_id) in [(1, 3), (4, KEYWORDS)] {
+        let marketplace = Marketplace::Ebay;
+        let range = ScoreKeywordRange { as_of, marketplace, first_keyword_id, last_keyword_id };
+        world.work(as_of, Job::ScoreKeywordRange(range)).await;
+    }
+    let of_day = |day: DateTime<Utc>| {
+        format!(
+            "select (to_jsonb(predictions) - array['prediction_id', 'as_of_date', 'run_id', 'predicted_at'])::text
+             from ml.predictions where as_of_date = '{}' order by target_metric, keyword_id, horizon_days",
+            day.date_naive()
+        )
+    };
+    let together = world.database.texts(&of_day(noon(112))).await;
+    let shared_out = world.database.texts(&of_day(as_of)).await;
+    assert_eq!(together.len(), 8 * KEYWORDS as usize);
+    assert_eq!(together, shared_out);
 }
 
 #[tokio::test(flavor = "multi_thread")]
