@@ -78,8 +78,7 @@ fn uncleaned<'a>(
 ) -> anyhow::Result<Vec<Measured>> {
     let histories: Vec<&[f64]> = places.iter().map(|&place| whole(place)).collect();
     let trained = Trained::learn(&histories, None, &crate::settings(horizons), |_, _| {})?;
-    let outcomes =
-        histories.iter().zip(places).map(|(history, &place)| trained.ask(history, None, Some(place))).collect();
+    let outcomes = histories.iter().map(|history| trained.ask(history, None)).collect();
     Ok(crate::errors(outcomes, places, horizons, whole, actual))
 }
 

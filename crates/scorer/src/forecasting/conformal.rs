@@ -1,12 +1,12 @@
 //! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
 //!
 //! Two steps. A line for a high quantile predicts the logarithm of the error from how the history moved, how far the
-//! experts are apart, the horizon, how long the history is, and what was missed of the same series at other origins. Then
+//! experts are apart, the horizon and how long the history is. Then
 //! the quantiles of what remains, error / predicted size, are read off by cross-conformal prediction (Vovk 2015) for every
 //! horizon with its neighbours; both ends have their own: the size of an error is always predicted by a line that has
 //! learnt of other times.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use linfa_linear::LinearError;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::absolute::{self, Fitting, Rows, dot};
 use super::autoregression::Autoregression;
 use super::experts::{Answers, Expert};
-use super::statistics::{at_share, deviation, mean, mean_absolute_change, median_of};
+use super::statistics::{at_share, deviation, mean_absolute_change};
 use super::{Step, origins::Case};
 
 /// How far these are apart says how uncertain things are; they are quick to ask.
@@ -29,7 +29,7 @@ pub const SPREAD_OF: [Expert; 7] = [
 ];
 
 /// Features of the size of an error, the intercept not counted.
-const FEATURE_COUNT: usize = 12;
+const FEATURE_COUNT: usize = 11;
 
 /// The place of the length of the history among them.
 const LENGTH: usize = FEATURE_COUNT - 1;
@@ -50,47 +50,10 @@ const ERRORS_ENOUGH: usize = 200;
 /// far ends, of which half are less than 1.
 const STAND_INS: [f64; 7] = [0.18, 0.56, 1.0, 1.6, 2.6, 4.2, 7.0];
 
-/// Of a series that was missed by more than so much it is known well enough that it is missed.
-const RATIO_MAX: f64 = 50.0;
-
 /// Of fewer stretches of time, errors are foretold from other series instead of other times.
 const STRETCHES_MIN: usize = 4;
 
 const FITTING: Fitting = Fitting { ridge: 5.0, steps_max: 20, tolerance: 1e-4 };
-
-/// How much was missed of each series of the class at the origins, in what is usual for the step.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PastErrors {
-    /// By series: the origin and the mean error there.
-    of_series: BTreeMap<usize, Vec<(usize, f64)>>,
-}
-
-impl PastErrors {
-    /// Gathers what was missed; `points` are the combinations, one a case.
-    pub fn gather(cases: &[Case<'_>], points: &[Vec<f64>], horizons: usize) -> PastErrors {
-        let error = |(case, points): (&Case<'_>, &Vec<f64>), index: usize| {
-            (case.actual[index] - points[index]).abs() / case.scale
-        };
-        let usual: Vec<f64> = (0..horizons)
-            .map(|index| median_of(&mut cases.iter().zip(points).map(|pair| error(pair, index)).collect::<Vec<_>>()))
-            .collect();
-        let mut of_series: BTreeMap<usize, Vec<(usize, f64)>> = BTreeMap::new();
-        // A series that stands in for a young one must not be known better than the young one is.
-        for (case, points) in cases.iter().zip(points).filter(|(case, _)| case.is_member) {
-            let ratios: Vec<f64> =
-                (0..horizons).map(|index| error((case, points), index) / (usual[index] + 1e-9)).collect();
-            of_series.entry(case.series).or_default().push((case.origin, mean(&ratios).min(RATIO_MAX)));
-        }
-        PastErrors { of_series }
-    }
-
-    /// Returns the logarithm of what was missed of a series at all origins but one; zero, the usual, where nothing was.
-    pub fn of(&self, series: usize, but: Option<usize>) -> f64 {
-        let all = self.of_series.get(&series).map(Vec::as_slice).unwrap_or_default();
-        let others: Vec<f64> = all.iter().filter(|(origin, _)| Some(*origin) != but).map(|(_, ratio)| *ratio).collect();
-        if others.is_empty() { 0.0 } else { (mean(&others) + 0.05).ln() }
-    }
-}
 
 /// How wrong the combination was about a step of a case.
 struct Example {
@@ -243,22 +206,16 @@ pub struct About<'a> {
     history: &'a [f64],
     answers: &'a Answers,
     scale: f64,
-    past: f64,
     /// What the series' own autoregression says of its errors, by horizon; nothing where there is none.
     deviations: Option<Vec<f64>>,
 }
 
 impl<'a> About<'a> {
-    /// Tells of a history that changes so much; `past` is what was missed of the series before, see [`PastErrors::of`].
-    pub fn new(history: &'a [f64], scale: f64, answers: &'a Answers, past: f64) -> About<'a> {
+    /// Tells of a history that changes so much.
+    pub fn new(history: &'a [f64], scale: f64, answers: &'a Answers) -> About<'a> {
         let horizons = answers.iter().flatten().map(Vec::len).next().unwrap_or(0);
         let deviations = Autoregression::fit(history).map(|fitted| fitted.deviations(horizons));
-        About { history, answers, scale, past, deviations }
-    }
-
-    /// Tells of a case by what was missed of its series at the other origins.
-    pub fn of_case(case: &'a Case<'_>, past: &PastErrors) -> About<'a> {
-        About::new(case.history, case.scale, &case.answers, past.of(case.series, Some(case.origin)))
+        About { history, answers, scale, deviations }
     }
 
     /// Returns the values that are known.
@@ -283,7 +240,6 @@ impl<'a> About<'a> {
             log((point - last).abs()),
             log(last.abs()),
             (horizon as f64).ln(),
-            self.past,
             own.map_or_else(|| log(over_horizon), log),
             f64::from(u8::from(own.is_none())),
             (self.history.len() as f64).ln(),

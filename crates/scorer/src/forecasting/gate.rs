@@ -206,8 +206,7 @@ mod tests {
                 let mut answers: Answers = vec![None; Expert::ALL.len()];
                 answers[Expert::Naive as usize] = Some(vec![10.0; 3]);
                 answers[Expert::Theta as usize] = Some(vec![said(series); 3]);
-                let origin = series % 4 / 2;
-                Case { series, origin, stretch: origin, is_member: true, history, actual, scale: 1.0, answers }
+                Case { series, stretch: series % 4 / 2, history, actual, scale: 1.0, answers }
             })
             .collect()
     }

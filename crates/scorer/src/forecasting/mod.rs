@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use classes::Class;
 use cleaning::Cleaned;
-use conformal::{About, Intervals, PastErrors};
+use conformal::{About, Intervals};
 use direction::{Directions, Probabilities};
 use experts::{Expert, Team};
 use features::Shape;
@@ -137,8 +137,7 @@ pub fn forecast(
     let ends: Option<Vec<i64>> =
         ends.map(|ends| ends.iter().zip(series).map(|(end, values)| end - missing(values)).collect());
     let trained = Trained::learn(&all, ends.as_deref(), settings, progress)?;
-    let ask =
-        |(place, history): (usize, &&[f64])| trained.ask(history, ends.as_ref().map(|ends| ends[place]), Some(place));
+    let ask = |(place, history): (usize, &&[f64])| trained.ask(history, ends.as_ref().map(|ends| ends[place]));
     let outcomes = all.par_iter().enumerate().map(ask).collect();
     let classes = trained.classes.into_iter().map(|class| class.report).collect();
     Ok(Forecasts { outcomes, cleaned, classes })
@@ -157,7 +156,6 @@ pub struct Trained {
 struct TrainedClass {
     report: ClassReport,
     team: Team,
-    past: PastErrors,
     intervals: Intervals,
     directions: Directions,
 }
@@ -191,12 +189,11 @@ impl Trained {
         Ok(Trained { settings: settings.clone(), others, classes })
     }
 
-    /// Forecasts a clean history; `end` is the moment of its last point, where that is known, and `place` that of the series
-    /// among those that were learnt from.
-    pub fn ask(&self, history: &[f64], end: Option<i64>, place: Option<usize>) -> Outcome {
+    /// Forecasts a clean history; `end` is the moment of its last point, where that is known.
+    pub fn ask(&self, history: &[f64], end: Option<i64>) -> Outcome {
         let history = Known::among(&self.others, history, end);
         match self.classes.iter().find(|trained| trained.report.class.holds(history.len())) {
-            Some(trained) => Outcome::Forecast(trained.ask(history, place)),
+            Some(trained) => Outcome::Forecast(trained.ask(history)),
             None => Outcome::TooShort,
         }
     }
@@ -215,21 +212,20 @@ impl TrainedClass {
         let panels = gate::open(&cases, horizons);
         let points: Vec<Vec<f64>> =
             cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
-        let past = PastErrors::gather(&cases, &points, horizons);
-        let abouts: Vec<About<'_>> = cases.par_iter().map(|case| About::of_case(case, &past)).collect();
+        let abouts: Vec<About<'_>> =
+            cases.par_iter().map(|case| About::new(case.history, case.scale, &case.answers)).collect();
         let intervals = Intervals::learn(&cases, &points, &abouts, horizons)?;
         let directions = Directions::learn(&cases, &points, &abouts, &intervals);
         let mut team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
         let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
         team.keep(&asked(&report.panels));
-        Ok(TrainedClass { report, team, past, intervals, directions })
+        Ok(TrainedClass { report, team, intervals, directions })
     }
 
-    fn ask(&self, history: Known<'_>, place: Option<usize>) -> Forecast {
+    fn ask(&self, history: Known<'_>) -> Forecast {
         let answers = self.team.ask_about(history, &asked(&self.report.panels));
         let points = gate::combine(&self.report.panels, &answers, last(&history));
-        let about =
-            About::new(history.values, history.scale(), &answers, place.map_or(0.0, |place| self.past.of(place, None)));
+        let about = About::new(history.values, history.scale(), &answers);
         let mut steps = self.intervals.around(&about, &points);
         if history.iter().all(|value| *value >= 0.0) {
             steps.iter_mut().for_each(Step::keep_from_falling_below_zero);

@@ -17,12 +17,8 @@ use super::windows::Take;
 pub struct Case<'a> {
     /// Which series it is of.
     pub series: usize,
-    /// Which origin it stands at, the latest is 0.
-    pub origin: usize,
     /// Which stretch of time what came lies in: origins whose futures overlap share one.
     pub stretch: usize,
-    /// Tells whether the series is of the class, and does not only stand in for one that is.
-    pub is_member: bool,
     /// What was known.
     pub history: &'a [f64],
     /// What came.
@@ -89,7 +85,7 @@ pub fn replay<'a>(
     let gaps = gaps(all, members, class, horizons);
     let of_members: Vec<_> = gaps.iter().map(|&gap| standing_members(all, members, class, gap)).collect();
     let is_enough = class.is_longest() || of_members.iter().map(Vec::len).sum::<usize>() >= CASES_ENOUGH;
-    for (origin, (end_gap, mut places)) in gaps.into_iter().zip(of_members).enumerate() {
+    for (end_gap, mut places) in gaps.into_iter().zip(of_members) {
         if !is_enough {
             places.extend(standing_in(all, members, class, end_gap, seed));
         }
@@ -108,8 +104,7 @@ pub fn replay<'a>(
                 let history = history.values;
                 let actual = &all[series].values[until..until + horizons];
                 let stretch = end_gap / horizons;
-                let is_member = class.holds(all[series].len());
-                cases.push(Case { series, origin, stretch, is_member, history, actual, scale, answers });
+                cases.push(Case { series, stretch, history, actual, scale, answers });
             }
         }
     }

@@ -4,7 +4,6 @@
 //! The experts are given what grows in proportion: a count plus one, the inverse of a rank, the odds of a score. The
 //! models' scale is its logarithm.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Answer, Model, ModelError};
@@ -21,14 +20,7 @@ const PART_OF_LEAST: f64 = 0.01;
 /// Experts that learnt from the series of a marketplace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Combination {
-    learnt: Option<Learnt>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Learnt {
-    /// Whose series they were: keyword and first week, sorted like the series of a panel.
-    series: Vec<(i64, i32)>,
-    trained: Trained,
+    trained: Option<Trained>,
 }
 
 impl Model for Combination {
@@ -46,8 +38,8 @@ impl Model for Combination {
     }
 
     fn fit(&mut self, panel: &Panel, known_until: i32) -> Result<(), ModelError> {
-        self.learnt = None;
-        let (mut series, mut histories, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        self.trained = None;
+        let (mut histories, mut ends) = (Vec::new(), Vec::new());
         for known in &panel.series {
             // A value that was bridged over the last known week is made of the next one.
             let Some(last) = (0..known.values.len())
@@ -57,38 +49,31 @@ impl Model for Combination {
             else {
                 continue;
             };
-            series.push((known.keyword_id, known.first_week));
             histories.push(history(known, last));
             ends.push(i64::from(known.first_week) + last as i64);
         }
         let histories: Vec<&[f64]> = histories.iter().map(Vec::as_slice).collect();
         if !histories.is_empty() {
-            let trained = Trained::learn(&histories, Some(&ends), &SETTINGS, |_, _| {})?;
-            self.learnt = Some(Learnt { series, trained });
+            self.trained = Some(Trained::learn(&histories, Some(&ends), &SETTINGS, |_, _| {})?);
         }
         Ok(())
     }
 
     fn predict(&self, panel: &Panel, row: usize) -> Answer {
         let at = &panel.rows[row];
-        let of = &panel.series[at.series];
-        let history = history(of, at.position);
-        let outcome = self.learnt.as_ref().map(|learnt| {
-            let place = learnt.series.binary_search(&(of.keyword_id, of.first_week)).ok();
-            learnt.trained.ask(&history, Some(i64::from(at.week)), place)
-        });
-        match outcome {
+        let history = history(&panel.series[at.series], at.position);
+        match self.trained.as_ref().map(|trained| trained.ask(&history, Some(i64::from(at.week)))) {
             Some(Outcome::Forecast(forecast)) => answer(&history, &forecast),
             Some(Outcome::TooShort) | None => Answer::from([at.value; HORIZON_COUNT]),
         }
     }
 
     fn state(&self) -> Result<Value, ModelError> {
-        Ok(serde_json::to_value(&self.learnt)?)
+        Ok(serde_json::to_value(&self.trained)?)
     }
 
     fn restore(&mut self, state: Value) -> Result<(), ModelError> {
-        self.learnt = serde_json::from_value(state)?;
+        self.trained = serde_json::from_value(state)?;
         Ok(())
     }
 }
