@@ -490,11 +490,13 @@ async fn the_jobs_of_a_killed_process_run_elsewhere_within_a_minute_by_default()
 async fn work_that_is_cut_off_leaves_no_transaction_to_the_next_user_of_its_connection() {
     let database = TestDatabase::new().await;
     let db = digitallz_common::database::connect(&database.url, 1).await.unwrap();
-    let mut connection = db.acquire().await.unwrap();
-    let mut beginning = Box::pin(sqlx::Connection::begin(&mut *connection));
-    assert!(futures::poll!(&mut beginning).is_pending(), "it is cut off while it begins a transaction");
-    drop(beginning);
-    drop(connection);
+    // Where the answer is there at once the transaction has begun, and nothing is cut off: once more.
+    let mut is_cut_off = false;
+    while !is_cut_off {
+        let mut connection = db.acquire().await.unwrap();
+        let mut beginning = Box::pin(sqlx::Connection::begin(&mut *connection));
+        is_cut_off = futures::poll!(&mut beginning).is_pending();
+    }
     let write = "insert into ops.audit_events (happened_at, actor, action, subject, detail)
                  values (now(), 'test', 'write', 'test', '{}')";
     sqlx::query(write).execute(&db).await.unwrap();
