@@ -31,7 +31,7 @@ const CHUNK_ROWS: usize = 5_000;
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScorePredictions) -> Result<(), Failure> {
     let mut outcome_count = 0;
     for marketplace in Marketplace::ALL {
-        let keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
+        let keyword_ids = series::active_keywords(&ctx.db, marketplace, series::EVERY_KEYWORD).await?;
         for keyword_ids in keyword_ids.chunks(KEYWORDS_OF_RANGE) {
             for model_name in ModelName::ALL {
                 outcome_count += score(ctx, model_name, marketplace, keyword_ids, job.as_of).await?;

@@ -9,13 +9,9 @@ select actuals.keyword_id as "keyword_id!",
        predictions.error_scale
 from unnest($4::bigint[], $5::date[], $6::double precision[]) as actuals (keyword_id, target_date, actual_value)
 -- What was predicted of a keyword that turned out to be this one was predicted of this one.
-cross join lateral (
-    select actuals.keyword_id
-    union all
-    select merged.keyword_id from core.keywords merged where merged.merged_into_keyword_id = actuals.keyword_id
-) said
+cross join core.said_of(array[actuals.keyword_id]) said
 join ml.predictions
-    on predictions.keyword_id = said.keyword_id and predictions.target_date = actuals.target_date
+    on predictions.keyword_id = said.said_keyword_id and predictions.target_date = actuals.target_date
 left join lateral (
     select revision, actual_value from ml.prediction_outcomes outcomes
     where outcomes.prediction_id = predictions.prediction_id

@@ -50,7 +50,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
     let as_of = job.as_of;
     let mut jobs = Vec::new();
     for marketplace in Marketplace::ALL {
-        let keyword_ids = series::active_keywords(&ctx.db, marketplace).await?;
+        let keyword_ids = series::active_keywords(&ctx.db, marketplace, series::EVERY_KEYWORD).await?;
         if keyword_ids.is_empty() {
             continue;
         }
@@ -91,7 +91,7 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScoreKeywords) -> Result
 /// it, not even one that was trained before: the rows say so.
 pub async fn run_range(ctx: &Context, attempt: &Attempt, job: ScoreKeywordRange) -> Result<(), Failure> {
     let ScoreKeywordRange { as_of, marketplace, first_keyword_id, last_keyword_id } = job;
-    let keyword_ids = series::active_keywords_between(&ctx.db, marketplace, first_keyword_id, last_keyword_id).await?;
+    let keyword_ids = series::active_keywords(&ctx.db, marketplace, first_keyword_id..=last_keyword_id).await?;
     let definitions = definitions(&ctx.db).await?;
     let mut results = entry::load(&ctx.db, marketplace, &keyword_ids, as_of).await?;
     let measured = measure(&ctx.db, marketplace, &keyword_ids, &definitions, &results, as_of).await?;

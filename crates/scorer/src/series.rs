@@ -1,6 +1,7 @@
 //! The weekly series of every keyword, as they were known at a moment.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use digitallz_common::marketplace::Marketplace;
@@ -216,30 +217,22 @@ struct Sample {
 /// Models learn from so many keywords of a marketplace at most; more teach them no better.
 pub const TAUGHT_KEYWORDS_MAX: i64 = 4_000;
 
-/// Returns the active keywords of a marketplace.
-pub async fn active_keywords(db: &PgPool, marketplace: Marketplace) -> Result<Vec<i64>, sqlx::Error> {
-    sqlx::query_scalar!(
-        "select keyword_id from core.keywords where marketplace = $1 and is_active order by keyword_id",
-        marketplace.name()
-    )
-    .fetch_all(db)
-    .await
-}
+/// All keywords, where only some of them could be asked for.
+pub const EVERY_KEYWORD: RangeInclusive<i64> = i64::MIN..=i64::MAX;
 
-/// Returns the active keywords of a marketplace from one to another.
-pub async fn active_keywords_between(
+/// Returns the active keywords of a marketplace whose identifiers lie in a range.
+pub async fn active_keywords(
     db: &PgPool,
     marketplace: Marketplace,
-    first_keyword_id: i64,
-    last_keyword_id: i64,
+    keyword_ids: RangeInclusive<i64>,
 ) -> Result<Vec<i64>, sqlx::Error> {
     sqlx::query_scalar!(
         "select keyword_id from core.keywords
          where marketplace = $1 and is_active and keyword_id between $2 and $3
          order by keyword_id",
         marketplace.name(),
-        first_keyword_id,
-        last_keyword_id,
+        keyword_ids.start(),
+        keyword_ids.end(),
     )
     .fetch_all(db)
     .await

@@ -1,10 +1,9 @@
 //! Intervals: how wrong the combination was at the rolling origins says how wrong it may be now.
 //!
 //! Two steps. A line for a high quantile predicts the logarithm of the error from how the history moved, how far the
-//! experts are apart, the horizon and how long the history is. Then
-//! the quantiles of what remains, error / predicted size, are read off by cross-conformal prediction (Vovk 2015) for every
-//! horizon with its neighbours; both ends have their own: the size of an error is always predicted by a line that has
-//! learnt of other times.
+//! experts are apart, the horizon and how long the history is. Then the quantiles of what remains, error / predicted size,
+//! are read off by cross-conformal prediction (Vovk 2015) for every horizon with its neighbours; both ends have their own:
+//! the size of an error is always predicted by a line that has learnt of other times.
 
 use std::collections::BTreeSet;
 
