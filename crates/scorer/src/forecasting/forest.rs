@@ -207,3 +207,48 @@ fn divide(examples: &mut [u32], holds: impl Fn(u32) -> bool) -> usize {
     examples[front.len()..].copy_from_slice(&back);
     front.len()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Examples that rise where two features are both above zero, which no line can say, brought to a scale.
+    fn windows(scale: f64) -> Windows {
+        let mut random = Random::new(3, 0);
+        let mut windows = Windows { horizons: 2, ..Windows::default() };
+        for _ in 0..2_000 {
+            let common: Vec<f64> = (0..COMMON_COUNT).map(|_| random.below(2_001) as f64 / 1_000.0 - 1.0).collect();
+            let is_up = common[0] > 0.0 && common[1] > 0.0;
+            windows.common.extend(common.iter().map(|value| scale * value));
+            windows.seasonal.extend([f64::NAN; 2 * HORIZON_COUNT]);
+            windows.usual.extend([f64::NAN; 2]);
+            windows.moves.extend([if is_up { 3.0 } else { 0.0 }; 2]);
+            windows.scales.push(1.0);
+        }
+        windows
+    }
+
+    #[test]
+    fn it_says_what_follows_from_two_features_together() {
+        let windows = windows(1.0);
+        let forest = Forest::fit(&windows, 20, 1);
+        let right = (0..windows.len()).filter(|&row| {
+            let said = forest.predict(&windows, row);
+            said.iter().all(|&moved| (moved > 1.0) == (windows.moves[2 * row] > 1.0))
+        });
+        assert!(right.count() > 1_900);
+    }
+
+    /// Those of linfa 0.8.1 take values nearer than 1e-5 for equal, and a hash map decides their ties.
+    #[test]
+    fn neither_the_scale_of_the_features_nor_the_run_matters_and_the_seed_does() {
+        let (near, tiny) = (windows(1.0), windows(1e-9));
+        let forest = Forest::fit(&near, 10, 1);
+        assert_eq!(forest, Forest::fit(&near, 10, 1));
+        assert_ne!(forest, Forest::fit(&near, 10, 2));
+        let of_tiny = Forest::fit(&tiny, 10, 1);
+        for row in 0..near.len() {
+            assert_eq!(forest.predict(&near, row), of_tiny.predict(&tiny, row));
+        }
+    }
+}
