@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use digitallz::cli::Role;
-use digitallz_common::jobs::{Job, ScoreKeywords, TrainModels};
+use digitallz_common::jobs::{Job, ScoreKeywords, ScorePredictions, TrainModels};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
 use sqlx::AssertSqlSafe;
@@ -155,4 +155,114 @@ async fn definitions_are_compared_before_one_is_switched_to_and_entry_is_foretol
     assert!(
         say(&app, &["score", "use", "v9"]).1.contains("no definition of the competition score is named competition_v9")
     );
+}
+
+/// A marketplace that was looked at for 80 weeks, as it was foretold ten weeks before their end.
+async fn foretold_ten_weeks_ago() -> (TestApp, DateTime<Utc>) {
+    let app = TestApp::start().await;
+    let keywords = app.keywords(Marketplace::Ebay, 30);
+    app.crawl(Marketplace::Ebay, &keywords).await;
+    app.work_until_idle().await;
+    write_results(&app).await;
+    app.database.execute("update core.keywords set created_at = '2024-08-01'").await;
+    let now: DateTime<Utc> = NOW.parse().unwrap();
+    train_and_score(&app, now - TimeDelta::weeks(10)).await;
+    app.clock.set(now);
+    (app, now)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_foretold_of_newcomers_is_held_against_their_count() {
+    let (app, now) = foretold_ten_weeks_ago().await;
+    assert_eq!(app.database.count("select count(*) from ml.entry_outcomes").await, 0);
+    let look = Job::ScorePredictions(ScorePredictions { as_of: now });
+    work(&app, &look).await;
+
+    // Five listings a week are new; who of them stood among the first 24 by the last day is counted here from the pages.
+    let by_hand = "with newcomers as (
+                       select predictions.entry_prediction_id, listing_id, min(position) as best
+                       from ml.entry_predictions predictions
+                       join core.serp_entries entries on entries.keyword_id = predictions.keyword_id
+                           and entries.observed_at::date <= predictions.outcome_date
+                       where entries.listing_id in (select listing_id from core.listings where marketplace_listing_id like 'new %')
+                       group by predictions.entry_prediction_id, cohort_start_date, listing_id
+                       having min(entries.observed_at)::date between cohort_start_date and cohort_start_date + 27
+                   ), counts as (
+                       select entry_prediction_id, count(*) as newcomers, count(*) filter (where best <= 24) as successes
+                       from newcomers group by entry_prediction_id
+                   )
+                   select count(*)
+                   from analytics.entry_accuracy_v1 accuracy
+                   join counts using (entry_prediction_id)
+                   join ml.entry_predictions predictions using (entry_prediction_id)
+                   join ml.entry_models models using (entry_model_id)
+                   cross join lateral (select convert_from(models.artifact, 'UTF8')::jsonb -> 'prior' as prior) artifacts
+                   where (accuracy.newcomer_count, success_count) = (newcomers, successes) and newcomers = 20
+                     and abs(1 - (successes + (prior ->> 'successes')::double precision)
+                                 / (newcomers + (prior ->> 'successes')::double precision
+                                    + (prior ->> 'failures')::double precision) - actual_value) < 1e-9
+                     and abs(actual_value - predictions.predicted_value - accuracy.error) < 1e-9
+                     and abs(actual_value - predictions.persistence_value - accuracy.persistence_error) < 1e-9
+                     and accuracy.is_inside_80 = (actual_value between predictions.lo_80 and predictions.hi_80)
+                     and cardinality(accuracy.source_payload_ids) = 1";
+    assert_eq!(app.database.count(by_hand).await, 30);
+
+    let accuracies = json(&app, &["predictions", "accuracy", "--marketplace", "ebay"]);
+    let rows = accuracies["accuracies"].as_array().unwrap();
+    let of_entry = rows.iter().find(|row| row["target_kind"] == "entry").unwrap();
+    assert_eq!((&of_entry["prediction_count"], &of_entry["horizon_weeks"]), (&30.into(), &8.into()), "{of_entry}");
+    let listed = json(&app, &["predictions", "entry", "--keyword", "a", "--limit", "3"]);
+    let entries = listed["entries"].as_array().unwrap();
+    assert!(entries.len() == 3 && entries.iter().all(|row| row["outcome_count"] == 30 && row["level"].is_string()));
+    assert_eq!(entries[0]["error_ratio"], of_entry["error_ratio"]);
+
+    // A count is written once, and stays.
+    let outcomes = "select count(*) from ml.entry_outcomes";
+    work(&app, &Job::ScorePredictions(ScorePredictions { as_of: now + TimeDelta::hours(1) })).await;
+    assert_eq!(app.database.count(outcomes).await, 30);
+    let refused = sqlx::query("delete from ml.entry_outcomes").execute(app.db()).await.unwrap_err();
+    assert!(refused.to_string().contains("entry_outcomes is only ever added to"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_model_that_falls_behind_persistence_or_is_damaged_is_demoted_by_itself() {
+    let (app, now) = foretold_ten_weeks_ago().await;
+    // Another version says for four cohorts that everybody will come up.
+    app.database
+        .execute(
+            "insert into ml.entry_models (marketplace, version, is_serving, feature_set_version, as_of, trained_at, example_count,
+                 data_fingerprint, artifact, artifact_sha256, metrics, code_version)
+             select marketplace, 2, true, feature_set_version, as_of, trained_at, example_count, data_fingerprint, artifact,
+                    artifact_sha256, metrics, code_version from ml.entry_models",
+        )
+        .await;
+    app.database
+        .execute(
+            "insert into ml.entry_predictions (keyword_id, entry_model_id, as_of_date, cohort_start_date, outcome_date,
+                 predicted_value, lo_80, hi_80, lo_95, hi_95, low_probability, medium_probability, high_probability, level,
+                 persistence_value, newcomer_count, run_id, predicted_at)
+             select keyword_id, (select max(entry_model_id) from ml.entry_models), as_of_date - 7 * back, cohort_start_date - 7 * back,
+                    outcome_date - 7 * back, 0.01, 0, 0.02, 0, 0.03, 1, 0, 0, 'low', persistence_value, newcomer_count, run_id,
+                    predicted_at
+             from ml.entry_predictions cross join generate_series(0, 3) back",
+        )
+        .await;
+    let serving = "select version::text from ml.entry_models where is_serving order by version";
+    assert_eq!(app.database.texts(serving).await, ["1", "2"]);
+    work(&app, &Job::ScorePredictions(ScorePredictions { as_of: now })).await;
+    assert_eq!(app.database.texts(serving).await, ["1"]);
+
+    app.database.execute("update ml.entry_models set artifact = artifact || ' ' where version = 1").await;
+    work(&app, &Job::ScoreKeywords(ScoreKeywords { as_of: now + TimeDelta::hours(1) })).await;
+    assert_eq!(app.dead_letters().await, Vec::<String>::new());
+    assert_eq!(app.database.texts(serving).await, Vec::<String>::new());
+    let events = "select format('%s %s: %s to %s, %s', actor, subject, detail ->> 'version_before',
+                         coalesce(detail ->> 'version_after', 'none'), detail ->> 'reason')
+                  from ops.audit_events where action = 'demote_entry_model' order by audit_event_id";
+    let told = app.database.texts(events).await;
+    assert!(
+        told.len() == 2 && told[0].starts_with("digitallz ebay entry: 2 to 1, over the last 4 cohorts"),
+        "{told:?}"
+    );
+    assert!(told[1].starts_with("digitallz ebay entry: 1 to none") && told[1].contains("hash"), "{told:?}");
 }

@@ -518,6 +518,45 @@ async fn keywords_that_are_shared_out_get_the_predictions_that_all_of_them_get_t
     assert_eq!(together, shared_out);
 }
 
+/// As `rising`, until everything is suddenly five times as much.
+fn leaping(keyword: i64, week: u64) -> f64 {
+    rising(keyword, week) * if week < 40 { 1.0 } else { 5.0 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_champion_that_breaks_its_promises_is_told_of() {
+    let world = World::new(leaping, 40).await;
+    world.train(39).await;
+    world.score(39).await;
+    // Before anything came, the present is held against the training; eight keywords alone never look like another population.
+    let measures = "select concat_ws(' ', measure, keyword_count, is_drifted) from analytics.model_drift_v1
+                    where model_name = 'demand' and is_latest order by measure";
+    let inputs = ["bridged_share", "last_move", "level", "move_8_weeks", "weekly_change"];
+    let inputs: Vec<String> = inputs.iter().map(|name| format!("psi_{name} {KEYWORDS} f")).collect();
+    assert_eq!(world.database.texts(measures).await, inputs);
+
+    for week in 40..=44 {
+        world.observe(week, &[]).await;
+    }
+    world.score(44).await;
+    let told = world.database.texts(measures).await;
+    for promise in ["coverage_80", "coverage_95"] {
+        assert!(told.contains(&format!("{promise} {KEYWORDS} t")), "{told:?}");
+    }
+    let shown = world.json(&["models", "show", "ebay", "demand"]);
+    let row = shown["model"]["drift"].as_array().unwrap().iter().find(|row| row["measure"] == "coverage_80").unwrap();
+    let by_hand = "select avg(is_inside_80::integer)::double precision from analytics.prediction_accuracy_v1
+                   where target_kind = 'demand'";
+    assert!((row["value"].as_f64().unwrap() - world.number(by_hand).await).abs() < 1e-9, "{row}");
+    assert_eq!((row["expected_value"].as_f64(), &row["is_drifted"]), (Some(0.8), &true.into()));
+    let (_, table, _) = world.run(&["models", "show", "ebay", "demand"]);
+    assert!(table.contains("Drift, as of") && table.contains("coverage 80"), "{table}");
+    let (_, findings, _) = world.run(&["doctor", "--offline"]);
+    assert!(findings.contains("of ebay demand has drifted: coverage_80 is 0."), "{findings}");
+    let changed = sqlx::query("update ml.model_drift set is_drifted = false").execute(&world.database.db).await;
+    assert!(changed.unwrap_err().to_string().contains("model_drift is only ever added to"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_tells_of_a_demotion_for_a_week() {
     let database = TestDatabase::new().await;
@@ -527,8 +566,13 @@ async fn the_doctor_tells_of_a_demotion_for_a_week() {
         let at = Clock::System.now() - TimeDelta::days(days_ago);
         audit::record(&mut connection, at, "digitallz", "demote_model", "ebay demand", detail).await.unwrap();
     }
+    let detail = json!({ "version_before": 2, "version_after": null, "reason": "so did it" });
+    audit::record(&mut connection, Clock::System.now(), "digitallz", "demote_entry_model", "etsy entry", detail)
+        .await
+        .unwrap();
     let output = command(&["doctor", "--offline"]).env("DATABASE_URL", database.url.expose()).output().unwrap();
     let findings = stdout(&output);
+    assert!(findings.contains("version 2 of etsy entry was demoted: so did it"), "{findings}");
     assert!(findings.contains("version 5 of ebay demand was demoted: it fell behind"), "{findings}");
     assert!(
         findings.contains("see `digitallz models show ebay demand 5`") && !findings.contains("version 4"),

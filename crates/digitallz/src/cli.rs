@@ -120,7 +120,7 @@ pub enum Command {
     /// The competition score: its definitions, and what a switch between them would move.
     #[command(subcommand)]
     Score(ScoreCommand),
-    /// Predictions of demand and competition, and what came of earlier ones.
+    /// Predictions of demand, competition and entry, and what came of earlier ones.
     #[command(subcommand)]
     Predictions(PredictionsCommand),
     /// Predict series of your own, from a file to a file; needs no database.
@@ -939,7 +939,7 @@ pub enum ScoreCommand {
     },
 }
 
-/// Predictions of demand and competition.
+/// Predictions of demand, competition and entry.
 #[derive(Debug, Subcommand)]
 pub enum PredictionsCommand {
     /// List the latest predictions, each with how earlier ones of its kind came true.
@@ -953,6 +953,18 @@ pub enum PredictionsCommand {
         /// Only this horizon.
         #[arg(long, value_name = "WEEKS")]
         horizon_weeks: Option<u8>,
+        /// At most so many keywords.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+    },
+    /// List how hard it will be for the next newcomers to come up, each with how earlier predictions came true.
+    Entry {
+        /// Only this marketplace.
+        #[arg(long)]
+        marketplace: Option<Marketplace>,
+        /// Only keywords that hold this text.
+        #[arg(long)]
+        keyword: Option<String>,
         /// At most so many keywords.
         #[arg(long, default_value_t = 100)]
         limit: u32,

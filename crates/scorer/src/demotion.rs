@@ -2,23 +2,17 @@
 //!
 //! The champion before it takes its place, where there is one, else seasonal naive. Nobody has to ask for it.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use digitallz_common::failure::{Failure, chain};
 use digitallz_common::marketplace::Marketplace;
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use tracing::{error, warn};
 
-use crate::bootstrap::Comparison;
+use crate::drift::{self, Recent};
 use crate::material::TrainError;
 use crate::registry::{self, Change, Fitted, ITSELF, Registered};
 use crate::target::ModelName;
 use crate::{Context, train};
-
-/// Weeks with outcomes over which a champion is held against seasonal naive; with fewer it is not judged.
-const WEEKS: i64 = 4;
 
 /// Returns the champion and what it learnt, after demoting every one that this program cannot read: its artifact was changed, or an older
 /// version of the program made it.
@@ -39,15 +33,18 @@ pub(crate) async fn readable_champion(
     Ok(None)
 }
 
-/// Demotes every champion that fell behind seasonal naive by more than noise, or cannot be read.
+/// Measures how far every champion has drifted, and demotes those that fell behind seasonal naive by more than noise, or cannot
+/// be read.
 pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Failure> {
     for marketplace in Marketplace::ALL {
         for model_name in ModelName::ALL {
             let Some((champion, _)) = readable_champion(ctx, model_name, marketplace, as_of).await? else { continue };
-            let Some(naive) = naive_beside(&ctx.db, &champion).await? else { continue };
+            let recent = Recent::load(&ctx.db, &champion).await?;
+            drift::measure(ctx, model_name, marketplace, &champion, recent.as_ref(), as_of).await?;
+            let Some((naive, week_count)) = recent.as_ref().map(Recent::naive) else { continue };
             if naive.is_beyond_noise() {
                 let reason = format!(
-                    "over the last {WEEKS} weeks with outcomes seasonal naive was better by more than noise: {}",
+                    "over the last {week_count} weeks with outcomes seasonal naive was better by more than noise: {}",
                     naive.explain()
                 );
                 demote(ctx, model_name, marketplace, &champion, &reason, json!(naive), as_of).await?;
@@ -55,17 +52,6 @@ pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Fail
         }
     }
     Ok(())
-}
-
-/// Compares seasonal naive with what a champion predicted since it was promoted; nothing with too few weeks.
-async fn naive_beside(db: &PgPool, champion: &Registered) -> Result<Option<Comparison>, sqlx::Error> {
-    let rows = sqlx::query_file!("src/demotion_errors.sql", champion.model_version_id, WEEKS).fetch_all(db).await?;
-    if rows.first().is_none_or(|row| row.week_count < WEEKS) {
-        return Ok(None);
-    }
-    let naive: BTreeMap<i64, f64> = rows.iter().map(|row| (row.keyword_id, row.naive_error)).collect();
-    let model: BTreeMap<i64, f64> = rows.iter().map(|row| (row.keyword_id, row.error)).collect();
-    Ok(Some(Comparison::of(&naive, &model)))
 }
 
 /// Puts the champion before it, or else seasonal naive, in the place of a champion, and raises the event.

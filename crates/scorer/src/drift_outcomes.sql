@@ -1,6 +1,8 @@
--- Errors by keyword of what a champion predicted since it was promoted, over its latest weeks that have outcomes.
+-- Errors by keyword of what a champion predicted since it was promoted, and how much lay inside its intervals, over its latest
+-- weeks that have outcomes.
 with scored as (
-    select predictions.keyword_id, predictions.target_date, outcomes.scaled_error, outcomes.naive_scaled_error
+    select predictions.keyword_id, predictions.target_date, outcomes.scaled_error, outcomes.naive_scaled_error,
+           outcomes.is_inside_80, outcomes.is_inside_95
     from ml.predictions
     join ml.model_versions models using (model_version_id)
     join ml.prediction_outcomes outcomes using (prediction_id)
@@ -19,6 +21,8 @@ with scored as (
 select keyword_id,
        avg(scaled_error) as "error!",
        avg(naive_scaled_error) as "naive_error!",
+       avg(is_inside_80::integer)::double precision as inside_80,
+       avg(is_inside_95::integer)::double precision as inside_95,
        (select count(*) from weeks) as "week_count!"
 from scored
 join weeks using (target_date)

@@ -1,9 +1,11 @@
-//! The prediction ledger: every prediction is held against what came, by the values from which models learn.
+//! The prediction ledger: every prediction is held against what came, by the values from which models learn; those of entry
+//! by [`entry::ledger`].
 //!
 //! A week is looked at once it is over, and for half a year more: a value that comes later, or is corrected by then, is
 //! taken into account. A week without a value leaves no outcome.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use digitallz_common::failure::Failure;
@@ -18,7 +20,7 @@ use crate::competition::SCORE_VERSION;
 use crate::score::KEYWORDS_OF_RANGE;
 use crate::series::{self, Actual};
 use crate::target::{ModelName, Target};
-use crate::{Context, demotion};
+use crate::{Context, demotion, entry};
 
 /// Weeks after which a value that is new or was corrected changes no outcome any more.
 const AWAITED_WEEKS: u64 = 26;
@@ -26,8 +28,8 @@ const AWAITED_WEEKS: u64 = 26;
 /// Rows of one statement.
 const CHUNK_ROWS: usize = 5_000;
 
-/// Adds an outcome for every prediction whose actual value became known or was corrected by `job.as_of`, then demotes the
-/// champions that fell behind.
+/// Adds an outcome for every prediction whose actual value became known or was corrected by `job.as_of`, then measures how far
+/// champions have drifted, demotes those that fell behind, and sums up how predictions came true.
 pub async fn run(ctx: &Context, attempt: &Attempt, job: ScorePredictions) -> Result<(), Failure> {
     let mut outcome_count = 0;
     for marketplace in Marketplace::ALL {
@@ -36,16 +38,26 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: ScorePredictions) -> Res
             for model_name in ModelName::ALL {
                 outcome_count += score(ctx, model_name, marketplace, keyword_ids, job.as_of).await?;
             }
+            let days = awaited_days(job.as_of);
+            outcome_count += entry::ledger::score(ctx, marketplace, keyword_ids, days, job.as_of).await?;
         }
+        entry::ledger::judge(ctx, marketplace).await?;
     }
     info!(outcome_count, "scored {outcome_count} predictions");
 
     demotion::look(ctx, job.as_of).await?;
 
     let mut tx = ctx.db.begin().await?;
+    sqlx::query_file!("src/ledger_summarise.sql", ctx.clock.now()).execute(&mut *tx).await?;
     attempt.complete(&mut tx).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Returns the first and the last day of the weeks that are over and were not left alone yet.
+fn awaited_days(as_of: DateTime<Utc>) -> RangeInclusive<NaiveDate> {
+    let last_week = last_full_week_start(as_of);
+    last_week - Days::new(7 * (AWAITED_WEEKS - 1))..=last_week + Days::new(6)
 }
 
 /// Adds the outcomes of some keywords and returns how many there are.
@@ -74,10 +86,9 @@ async fn awaited(
     keyword_ids: &[i64],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<Actual>, sqlx::Error> {
-    let last = last_full_week_start(as_of);
-    let first = last - Days::new(7 * (AWAITED_WEEKS - 1));
+    let days = awaited_days(as_of);
     let mut actuals = series::load_actuals(db, model_name, marketplace, keyword_ids, as_of).await?;
-    actuals.retain(|actual| (first..=last).contains(&actual.week_start_date));
+    actuals.retain(|actual| days.contains(&actual.week_start_date));
     Ok(actuals)
 }
 

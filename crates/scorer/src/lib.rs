@@ -7,7 +7,7 @@
 //! | `train_models` | [`train::run`] | model versions, each with its backtest; one that is better becomes champion; entry models; volume calibrations |
 //! | `score_keywords` | [`score::run`] | a `score_keyword_range` for every 2,000 keywords, `score_predictions` |
 //! | `score_keyword_range` | [`score::run_range`] | competition scores, predictions of demand, competition and entry |
-//! | `score_predictions` | [`ledger::run`] | what came of earlier predictions; a champion that fell behind is demoted |
+//! | `score_predictions` | [`ledger::run`] | what came of earlier predictions, and how far champions have drifted; one that fell behind is demoted |
 
 use digitallz_common::clock::Clock;
 use sqlx::PgPool;
@@ -17,6 +17,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod competition;
 mod demotion;
+pub mod drift;
 pub mod entry;
 pub mod features;
 pub mod forecasting;

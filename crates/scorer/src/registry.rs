@@ -11,6 +11,7 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
 
 use crate::backtest::Metrics;
+use crate::drift::TrainingInputs;
 use crate::features::FEATURE_SET_VERSION;
 use crate::forecasting::direction::Directions;
 use crate::intervals::Intervals;
@@ -218,6 +219,8 @@ pub struct NewVersion {
     pub training_licence: Value,
     /// SHA-256 of the series.
     pub data_fingerprint: [u8; 32],
+    /// How what it learnt from was distributed.
+    pub training_inputs: TrainingInputs,
     /// The fitted model.
     pub artifact: Vec<u8>,
     /// Its backtest.
@@ -300,9 +303,9 @@ pub async fn insert(
         r#"insert into ml.model_versions (model_name, marketplace, version, state, parent_model_version_id, algorithm,
              feature_set_version, parameters, as_of, trained_at, training_first_date, training_last_date,
              training_row_count, training_licence, data_fingerprint, artifact, artifact_sha256, metrics, decision,
-             code_version)
+             code_version, training_inputs)
          select $1, $2, coalesce(max(version), 0) + 1, 'candidate', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,
-                $15, $16, $17, $18
+                $15, $16, $17, $18, $19
          from ml.model_versions where model_name = $1 and marketplace = $2
          returning model_version_id, version, false as "is_champion!""#,
         new.model_name.name(),
@@ -323,6 +326,7 @@ pub async fn insert(
         Json(&new.metrics) as _,
         Json(&new.decision) as _,
         env!("CARGO_PKG_VERSION"),
+        Json(&new.training_inputs) as _,
     )
     .fetch_one(connection)
     .await

@@ -107,7 +107,7 @@ pub async fn run_range(ctx: &Context, attempt: &Attempt, job: ScoreKeywordRange)
     let mut entries = Vec::new();
     if may_train {
         entry::attach(&mut results, &competition);
-        entries = entry::predict(&ctx.db, marketplace, &keyword_ids, &results, as_of).await?;
+        entries = entry::predict(ctx, marketplace, &keyword_ids, &results, as_of).await?;
     }
     let mut predictions = Vec::new();
     for (model_name, histories) in [(ModelName::Demand, demand), (ModelName::Competition, competition)] {

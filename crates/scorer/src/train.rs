@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use crate::backtest::{self, CandidateError, Fold, Metrics, Plan};
 use crate::bootstrap::Comparison;
+use crate::drift::TrainingInputs;
 use crate::features::Panel;
 use crate::forecasting::direction::Directions;
 use crate::intervals::{Intervals, RESIDUALS_MIN};
@@ -261,6 +262,7 @@ fn finish(
         training_row_count: panel.examples(1, i32::MAX).len(),
         training_licence: material.licence.clone(),
         data_fingerprint: series::fingerprint(&material.series),
+        training_inputs: TrainingInputs::of(panel),
         artifact: artifact(panel, model.as_mut(), &folds)?,
         metrics: backtest::measure(panel, plan, &folds, candidates)?,
         decision,

@@ -128,6 +128,7 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
         count => well("models", format!("{count} predict")),
     });
     findings.extend(look_at_demotions(session).await?);
+    findings.extend(look_at_model_drift(session).await?);
     Ok(findings)
 }
 
@@ -135,22 +136,47 @@ async fn look(session: &Session, is_offline: bool) -> anyhow::Result<Vec<Finding
 async fn look_at_demotions(session: &Session) -> anyhow::Result<Vec<Finding>> {
     const DAYS: i64 = 7;
     let demotions = sqlx::query!(
-        r#"select subject, detail ->> 'version_before' as "version!", detail ->> 'reason' as "reason!"
+        r#"select subject, detail ->> 'version_before' as "version!", detail ->> 'reason' as "reason!",
+                  action = 'demote_entry_model' as "is_of_entry!"
            from ops.audit_events
-           where action = 'demote_model' and happened_at > $1
+           where action in ('demote_model', 'demote_entry_model') and happened_at > $1
            order by audit_event_id"#,
         session.clock.now() - TimeDelta::days(DAYS),
     )
     .fetch_all(&session.db)
     .await?;
-    let finding = |subject: &str, version: &str, reason: &str| {
+    let finding = |subject: &str, version: &str, reason: &str, is_of_entry: bool| {
+        let next = match is_of_entry {
+            true => "see `digitallz predictions entry`".to_owned(),
+            false => format!("see `digitallz models show {subject} {version}`"),
+        };
+        wrong("models", format!("version {version} of {subject} was demoted: {reason}"), next)
+    };
+    Ok(demotions.iter().map(|row| finding(&row.subject, &row.version, &row.reason, row.is_of_entry)).collect())
+}
+
+/// Looks for models that see something else than they learnt from, or do not keep what they promised, at the latest look.
+async fn look_at_model_drift(session: &Session) -> anyhow::Result<Vec<Finding>> {
+    let drifts = sqlx::query!(
+        r#"select marketplace as "marketplace!", model_name as "model_name!", model_version as "model_version!",
+                  string_agg(format('%s is %s (%s +- %s)', measure, round(value::numeric, 2),
+                                    round(expected_value::numeric, 2), round(tolerance::numeric, 2)),
+                             ', ' order by measure) as "measures!"
+           from analytics.model_drift_v1
+           where state = 'champion' and is_latest and is_drifted
+           group by marketplace, model_name, model_version
+           order by marketplace, model_name"#
+    )
+    .fetch_all(&session.db)
+    .await?;
+    let finding = |marketplace: &str, model_name: &str, version: i32, measures: &str| {
         wrong(
             "models",
-            format!("version {version} of {subject} was demoted: {reason}"),
-            format!("see `digitallz models show {subject} {version}`"),
+            format!("version {version} of {marketplace} {model_name} has drifted: {measures}"),
+            format!("train anew: `digitallz models train --marketplace {marketplace} --model {model_name}`"),
         )
     };
-    Ok(demotions.iter().map(|row| finding(&row.subject, &row.version, &row.reason)).collect())
+    Ok(drifts.iter().map(|row| finding(&row.marketplace, &row.model_name, row.model_version, &row.measures)).collect())
 }
 
 /// Looks at credentials, terms, policy, pauses and breakers of one source.

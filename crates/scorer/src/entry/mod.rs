@@ -1,11 +1,12 @@
 //! Entry: which part of the listings that are new among the results of a keyword comes up to the top of them.
 //!
 //! It is what competition can be held to later. Difficulty is 1 less the entry success of the newcomers of a week and the
-//! three after it, counted eight weeks after it began; the model says it before those weeks.
+//! three after it, counted eight weeks after it began; the model says it before those weeks, and is held to it after them.
 
 mod features;
 mod isotonic;
 mod learn;
+pub mod ledger;
 mod model;
 mod results;
 mod store;

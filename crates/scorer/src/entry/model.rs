@@ -88,6 +88,14 @@ impl Forecast {
 }
 
 impl EntryModel {
+    /// Makes one that knows no feature.
+    #[cfg(test)]
+    pub(super) fn believing(prior: Prior, cuts: [f64; 2]) -> EntryModel {
+        let calibrations = [Isotonic::default(), Isotonic::default()];
+        let levels = [0.0; 3];
+        EntryModel { prior, cuts, columns: Vec::new(), intercept: 0.0, levels, calibrations, ends: [0.0; 4] }
+    }
+
     /// Fits the line and the levels; they are not calibrated yet.
     pub fn fit(examples: &[Example], prior: Prior, cuts: [f64; 2]) -> Result<EntryModel, EntryModelError> {
         let count = examples.len();

@@ -9,14 +9,15 @@ use digitallz_common::week::last_full_week_start;
 use futures::TryStreamExt;
 use sha2::{Digest, Sha256};
 use sqlx::types::Json;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::learn::features_at;
 use super::{
     Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, EntryModel, EntryModelError, HORIZON_WEEKS, Held, Learnt,
-    PUBLISHED_PRIOR, Results, learn, persistence, top_positions,
+    PUBLISHED_PRIOR, Results, learn, ledger, persistence, top_positions,
 };
+use crate::Context;
 use crate::competition::{ENTRY_SUCCESS, PAGE_TURNOVER};
 use crate::series::{History, sunday_of, week_of};
 
@@ -25,7 +26,7 @@ use crate::series::{History, sunday_of, week_of};
 pub enum EntryError {
     /// A model could not be fitted or read.
     #[error("failed to learn the entry of newcomers for {0}")]
-    Model(&'static str, #[source] EntryModelError),
+    Model(String, #[source] EntryModelError),
     /// The learning panicked or was cancelled.
     #[error("the learning of entry for {0} was broken off")]
     BrokenOff(&'static str, #[source] tokio::task::JoinError),
@@ -123,7 +124,7 @@ pub async fn train(
     let learnt = tokio::task::spawn_blocking(move || learn(&all, known_until))
         .await
         .map_err(|source| EntryError::BrokenOff(marketplace.name(), source))?
-        .map_err(|source| EntryError::Model(marketplace.name(), source))?;
+        .map_err(|source| EntryError::Model(marketplace.name().to_owned(), source))?;
     Ok(learnt.map(|learnt| NewEntryModel { marketplace, learnt, data_fingerprint }))
 }
 
@@ -136,7 +137,7 @@ pub async fn register(
 ) -> Result<i32, Failure> {
     let Learnt { model, example_count, held } = &new.learnt;
     let artifact = serde_json::to_vec(model)
-        .map_err(|source| EntryError::Model(new.marketplace.name(), EntryModelError::from(source)))?;
+        .map_err(|source| EntryError::Model(new.marketplace.name().to_owned(), EntryModelError::from(source)))?;
     let version = sqlx::query_scalar!(
         "insert into ml.entry_models (marketplace, version, is_serving, feature_set_version, as_of, trained_at,
              example_count, data_fingerprint, artifact, artifact_sha256, metrics, code_version)
@@ -172,15 +173,15 @@ pub struct EntryPrediction {
     abstain_reason: Option<&'static str>,
 }
 
-/// Predicts for every keyword from what was known at `as_of`; nothing where no model serves.
+/// Predicts for every keyword from what was known at `as_of`; nothing where no model serves that can be read.
 pub async fn predict(
-    db: &PgPool,
+    ctx: &Context,
     marketplace: Marketplace,
     keyword_ids: &[i64],
     all: &[Results],
     as_of: DateTime<Utc>,
 ) -> Result<Vec<EntryPrediction>, Failure> {
-    let Some((entry_model_id, model)) = serving(db, marketplace).await? else { return Ok(Vec::new()) };
+    let Some((stored, model)) = ledger::readable(ctx, marketplace).await? else { return Ok(Vec::new()) };
     let by_keyword: BTreeMap<i64, &Results> = all.iter().map(|results| (results.keyword_id, results)).collect();
     let week = week_of(last_full_week_start(as_of));
     let predict = |keyword_id: &i64| {
@@ -192,7 +193,7 @@ pub async fn predict(
         });
         EntryPrediction {
             keyword_id: *keyword_id,
-            entry_model_id,
+            entry_model_id: stored.entry_model_id,
             first_week: week + 1,
             forecast,
             persistence: known.filter(|_| newcomers > 0).map(|results| persistence(results, week, &model.prior)),
@@ -203,25 +204,57 @@ pub async fn predict(
     Ok(keyword_ids.iter().map(predict).collect())
 }
 
-async fn serving(db: &PgPool, marketplace: Marketplace) -> Result<Option<(i64, EntryModel)>, Failure> {
-    let row = sqlx::query!(
-        "select entry_model_id, feature_set_version, artifact, artifact_sha256
+/// A registered model, not read yet.
+#[derive(Clone, Debug)]
+pub(super) struct StoredModel {
+    pub(super) entry_model_id: i64,
+    pub(super) version: i32,
+    marketplace: String,
+    feature_set_version: String,
+    artifact: Vec<u8>,
+    artifact_sha256: Vec<u8>,
+}
+
+impl StoredModel {
+    /// Reads the model, after checking that its bytes are those that were registered.
+    pub(super) fn open(&self) -> Result<EntryModel, EntryError> {
+        if Sha256::digest(&self.artifact)[..] != self.artifact_sha256[..] {
+            return Err(EntryError::Hash(self.entry_model_id));
+        }
+        if self.feature_set_version != ENTRY_FEATURE_SET_VERSION {
+            return Err(EntryError::FeatureSet(self.entry_model_id, self.feature_set_version.clone()));
+        }
+        serde_json::from_slice(&self.artifact)
+            .map_err(|source| EntryError::Model(self.marketplace.clone(), EntryModelError::from(source)))
+    }
+}
+
+/// Returns the model that predicts for a marketplace.
+pub(super) async fn serving<'c>(
+    db: impl PgExecutor<'c>,
+    marketplace: Marketplace,
+) -> Result<Option<StoredModel>, sqlx::Error> {
+    sqlx::query_as!(
+        StoredModel,
+        "select entry_model_id, version, marketplace, feature_set_version, artifact, artifact_sha256
          from ml.entry_models where marketplace = $1 and is_serving
          order by version desc limit 1",
         marketplace.name(),
     )
     .fetch_optional(db)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    if Sha256::digest(&row.artifact)[..] != row.artifact_sha256[..] {
-        return Err(EntryError::Hash(row.entry_model_id).into());
-    }
-    if row.feature_set_version != ENTRY_FEATURE_SET_VERSION {
-        return Err(EntryError::FeatureSet(row.entry_model_id, row.feature_set_version).into());
-    }
-    let model = serde_json::from_slice(&row.artifact)
-        .map_err(|source| EntryError::Model(marketplace.name(), EntryModelError::from(source)))?;
-    Ok(Some((row.entry_model_id, model)))
+    .await
+}
+
+/// Returns a model, whether it predicts or not.
+pub(super) async fn stored(db: &PgPool, entry_model_id: i64) -> Result<StoredModel, sqlx::Error> {
+    sqlx::query_as!(
+        StoredModel,
+        "select entry_model_id, version, marketplace, feature_set_version, artifact, artifact_sha256
+         from ml.entry_models where entry_model_id = $1",
+        entry_model_id,
+    )
+    .fetch_one(db)
+    .await
 }
 
 /// Writes predictions; one that was made on the same day by the same model stays as it is.

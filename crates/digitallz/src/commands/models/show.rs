@@ -52,6 +52,18 @@ struct HorizonOutcomes {
     coverage_95: Option<f64>,
 }
 
+/// How far the version had drifted at the latest look.
+#[derive(Debug, Serialize)]
+struct Drift {
+    as_of: DateTime<Utc>,
+    measure: String,
+    value: f64,
+    expected_value: f64,
+    tolerance: f64,
+    keyword_count: i32,
+    is_drifted: bool,
+}
+
 /// A change of the champion that concerns the version.
 #[derive(Debug, Serialize)]
 struct Event {
@@ -75,15 +87,33 @@ pub async fn run(cli: &Cli, db: &PgPool, args: &ModelArgs, version: Option<i32>)
     };
     let model = load(db, args, version).await?;
     let outcomes = outcomes(db, args, version).await?;
+    let drift = drift(db, args, version).await?;
     let events = events(db, args, version).await?;
     if cli.json {
         let mut shown = serde_json::to_value(&model)?;
         shown["outcomes"] = json!(outcomes);
+        shown["drift"] = json!(drift);
         shown["events"] = json!(events);
         return output::print_json(&json!({ "model": shown })).map(|()| Ending::Done);
     }
     print_facts(&model)?;
     print_horizons(&model.metrics.horizons, outcomes)?;
+    if let Some(looked) = drift.first() {
+        output::print(&format!("\nDrift, as of {}", looked.as_of.format("%Y-%m-%d %H:%M")))?;
+        output::list(
+            false,
+            "drift",
+            &drift,
+            &[
+                text("MEASURE", |row: &Drift| row.measure.replace('_', " ")),
+                number("VALUE", |row: &Drift| changes(Some(row.value))),
+                number("EXPECTED", |row: &Drift| changes(Some(row.expected_value))),
+                number("TOLERANCE", |row: &Drift| changes(Some(row.tolerance))),
+                number("KEYWORDS", |row: &Drift| output::thousands(row.keyword_count.into())),
+                text("DRIFTED", |row: &Drift| if row.is_drifted { "yes" } else { "no" }.to_owned()),
+            ],
+        )?;
+    }
     if !events.is_empty() {
         output::print("\nWhat became of it")?;
         output::list(
@@ -137,6 +167,22 @@ async fn outcomes(db: &PgPool, args: &ModelArgs, version: i32) -> Result<Vec<Hor
            where marketplace = $1 and target_kind = $2 and model_version = $3
            group by horizon_days
            order by horizon_days"#,
+        args.marketplace.name(),
+        args.model.name(),
+        version,
+    )
+    .fetch_all(db)
+    .await
+}
+
+async fn drift(db: &PgPool, args: &ModelArgs, version: i32) -> Result<Vec<Drift>, sqlx::Error> {
+    sqlx::query_as!(
+        Drift,
+        r#"select as_of as "as_of!", measure as "measure!", value as "value!", expected_value as "expected_value!",
+                  tolerance as "tolerance!", keyword_count as "keyword_count!", is_drifted as "is_drifted!"
+           from analytics.model_drift_v1
+           where marketplace = $1 and model_name = $2 and model_version = $3 and is_latest
+           order by measure"#,
         args.marketplace.name(),
         args.model.name(),
         version,

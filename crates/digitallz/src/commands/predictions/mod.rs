@@ -1,5 +1,7 @@
 //! `digitallz predictions`: the latest predictions, and how earlier ones came true.
 
+mod entry;
+
 use chrono::NaiveDate;
 use digitallz_common::marketplace::Marketplace;
 use serde::Serialize;
@@ -96,6 +98,9 @@ pub async fn run(cli: &Cli, command: &PredictionsCommand) -> anyhow::Result<Endi
             let horizon_weeks = horizon_weeks.map(i32::from);
             list(cli, &session.db, *marketplace, keyword.as_deref(), horizon_weeks, *limit).await
         }
+        PredictionsCommand::Entry { marketplace, keyword, limit } => {
+            entry::list(cli, &session.db, *marketplace, keyword.as_deref(), *limit).await
+        }
         PredictionsCommand::Accuracy { marketplace } => accuracy(cli, &session.db, *marketplace).await,
     };
     session.close().await?;
@@ -122,7 +127,7 @@ async fn list(
             output::text("WEEK OF", |row: &PredictionRow| row.target_date.to_string()),
             output::number("NOW", |row: &PredictionRow| figure(row.current_value)),
             output::number("PREDICTION", |row: &PredictionRow| figure(row.predicted_value)),
-            output::text("80 % INTERVAL", |row: &PredictionRow| interval(row)),
+            output::text("80 % INTERVAL", |row: &PredictionRow| interval(row.lo_80, row.hi_80)),
             output::text("DIRECTION", |row: &PredictionRow| {
                 row.abstain_reason
                     .clone()
@@ -230,9 +235,9 @@ pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
-fn interval(row: &PredictionRow) -> String {
-    match (row.lo_80, row.hi_80) {
-        (Some(_), Some(_)) => format!("{} to {}", figure(row.lo_80), figure(row.hi_80)),
+fn interval(lo: Option<f64>, hi: Option<f64>) -> String {
+    match (lo, hi) {
+        (Some(_), Some(_)) => format!("{} to {}", figure(lo), figure(hi)),
         _ => "-".to_owned(),
     }
 }
