@@ -9,6 +9,8 @@ use digitallz_common::clock::Clock;
 use digitallz_common::jobs::{Job, ScoreKeywordRange, ScoreKeywords, ScorePredictions, TrainModels};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
+use digitallz_scorer::series::{self, History};
+use digitallz_scorer::target::ModelName;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -516,6 +518,48 @@ async fn keywords_that_are_shared_out_get_the_predictions_that_all_of_them_get_t
     let shared_out = world.database.texts(&of_day(as_of)).await;
     assert_eq!(together.len(), 8 * KEYWORDS as usize);
     assert_eq!(together, shared_out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_sees_what_another_marketplace_knew_of_the_same_text_by_then() {
+    let world = World::new(rising, 12).await;
+    // Etsy knows the second keyword, one of its weeks only since later.
+    world
+        .database
+        .execute(
+            "insert into core.keywords (keyword_id, marketplace, market, keyword_text, original_text, normalization_version, created_at)
+             overriding system value select 100, 'etsy', market, keyword_text, original_text, 1, created_at
+             from core.keywords where keyword_id = 2",
+        )
+        .await;
+    world
+        .database
+        .execute(
+            "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
+                 period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
+             select 100, 'listing_views_per_week', 10, 'views', 'observed', 'active_listings', fetched_at, fetched_at::date,
+                    fetched_at::date, 'instant', fetched_at,
+                    case request_key when 'week 5' then fetched_at + interval '200 days' else fetched_at end,
+                    raw_payload_id, crawl_run_id
+             from raw.payloads where request_key in ('week 3', 'week 5')",
+        )
+        .await;
+    let seen = || async {
+        let keyword_ids = [1, 2];
+        let demand = ModelName::Demand;
+        let histories =
+            series::load(&world.database.db, demand, Marketplace::Ebay, &keyword_ids, noon(11)).await.unwrap();
+        let weeks = |history: &History| -> Vec<(usize, f64)> {
+            // Amazon comes before Etsy.
+            let of_etsy = history.weeks.iter().map(|week| week.components[1]).enumerate();
+            assert!(history.weeks.iter().all(|week| week.components[0].is_nan()));
+            of_etsy.filter(|(_, value)| !value.is_nan()).collect()
+        };
+        histories.iter().map(weeks).collect::<Vec<_>>()
+    };
+    assert_eq!(seen().await, [vec![], vec![(3, 11.0_f64.ln())]]);
+    world.database.execute("update ops.source_policies set may_train = false where marketplace = 'etsy'").await;
+    assert_eq!(seen().await, [vec![], vec![]], "what may not teach Etsy's models teaches no other");
 }
 
 /// As `rising`, until everything is suddenly five times as much.

@@ -14,7 +14,7 @@ use crate::features::{self, FeatureError, Panel};
 use crate::models::ModelError;
 use crate::permission;
 use crate::registry::RegistryError;
-use crate::series::{self, Series, sunday_of};
+use crate::series::{self, History, Series, sunday_of};
 use crate::target::{ModelName, Target};
 
 /// Why models could not be fitted or replayed.
@@ -58,7 +58,8 @@ pub struct Material {
     pub marketplace: Marketplace,
     /// The series, at least one of them long enough to learn from.
     pub series: Vec<Series>,
-    /// The policy of the marketplace, the acknowledged terms and the resources the series came from.
+    /// The policy of the marketplace, the acknowledged terms, the resources the series came from, and the other marketplaces whose
+    /// demand for the same texts stands beside them.
     pub licence: Value,
 }
 
@@ -86,6 +87,7 @@ impl Material {
             "acknowledged_by": acknowledged.map(|acknowledged| &acknowledged.acknowledged_by),
             "acknowledged_at": acknowledged.map(|acknowledged| acknowledged.acknowledged_at),
             "resources": resources,
+            "other_marketplaces": elsewhere(model_name, marketplace, &histories),
         });
         let series = series::series_of(&histories, Target::of(model_name, marketplace));
         let material = Material { model_name, marketplace, series, licence };
@@ -130,6 +132,19 @@ impl Material {
             .await
             .map_err(|source| TrainError::BrokenOff(marketplace, model_name, source))?
     }
+}
+
+/// Returns the other marketplaces of which the histories know something.
+fn elsewhere(model_name: ModelName, marketplace: Marketplace, histories: &[History]) -> Vec<&'static str> {
+    if model_name == ModelName::Competition {
+        return Vec::new();
+    }
+    let is_known = |place: usize| {
+        let weeks = || histories.iter().flat_map(|history| &history.weeks);
+        weeks().any(|week| week.components.get(place).is_some_and(|value| !value.is_nan()))
+    };
+    let others = series::others(marketplace).enumerate();
+    others.filter(|(place, _)| is_known(*place)).map(|(_, other)| other.name()).collect()
 }
 
 #[cfg(test)]

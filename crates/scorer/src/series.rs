@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::competition::{self, Component, Definition, Score};
+use crate::permission;
 use crate::target::{ModelName, Target};
 
 /// A gap of at most this many weeks is bridged by a straight line; a longer one cuts the history.
@@ -36,7 +37,8 @@ pub struct WeekValue {
     pub week: i32,
     /// The value in the unit of its metric.
     pub value: f64,
-    /// The components of a competition score between 0 and 1; empty for demand.
+    /// Of a competition score, its components between 0 and 1. Of demand, that for the same text on the other marketplaces,
+    /// on the scale of their models; no number where it is not known.
     pub components: Vec<f64>,
 }
 
@@ -64,7 +66,7 @@ pub struct Series {
     pub values: Vec<f64>,
     /// True where the value was bridged.
     pub is_filled: Vec<bool>,
-    /// One row per component, one value per week; empty for demand.
+    /// One row per component, one value per week.
     pub components: Vec<Vec<f64>>,
 }
 
@@ -270,7 +272,19 @@ pub async fn load(
     as_of: DateTime<Utc>,
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
-        ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?)),
+        ModelName::Demand => {
+            let mut histories = histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?);
+            for other in others(marketplace) {
+                let elsewhere = load_elsewhere(db, other, keyword_ids, as_of).await?;
+                for history in &mut histories {
+                    for week in &mut history.weeks {
+                        let known = elsewhere.get(&(history.keyword_id, week.week));
+                        week.components.push(known.copied().unwrap_or(f64::NAN));
+                    }
+                }
+            }
+            Ok(histories)
+        }
         ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, keyword_ids, as_of).await?)),
     }
 }
@@ -338,6 +352,47 @@ async fn load_demand(
         sqlx::query_file_as!(DemandWeek, "src/series_demand.sql", keyword_ids, metric).fetch_all(&mut *tx).await?;
     tx.commit().await?;
     Ok(weeks)
+}
+
+/// Returns the marketplaces whose demand stands beside that of one, in the order of [`WeekValue::components`].
+pub fn others(marketplace: Marketplace) -> impl Iterator<Item = Marketplace> {
+    Marketplace::ALL.into_iter().filter(move |other| *other != marketplace)
+}
+
+/// Loads the demand for the same texts on another marketplace of the same market, on the scale of its models, by keyword and
+/// week; nothing where its data may not teach.
+async fn load_elsewhere(
+    db: &PgPool,
+    other: Marketplace,
+    keyword_ids: &[i64],
+    as_of: DateTime<Utc>,
+) -> Result<BTreeMap<(i64, i32), f64>, sqlx::Error> {
+    if !permission::may_train(db, other).await? {
+        return Ok(BTreeMap::new());
+    }
+    let twins = sqlx::query!(
+        r#"select wanted.keyword_id, coalesce(twins.merged_into_keyword_id, twins.keyword_id) as "twin_id!"
+           from core.keywords wanted
+           join core.keywords twins using (market, keyword_text)
+           where wanted.keyword_id = any($1) and twins.marketplace = $2"#,
+        keyword_ids,
+        other.name(),
+    )
+    .fetch_all(db)
+    .await?;
+    let mut twin_ids: Vec<i64> = twins.iter().map(|row| row.twin_id).collect();
+    twin_ids.sort_unstable();
+    twin_ids.dedup();
+    let mut of_twin: BTreeMap<i64, Vec<(i32, f64)>> = BTreeMap::new();
+    for week in load_demand(db, other, &twin_ids, as_of).await? {
+        let Some(value) = week.value else { continue };
+        let value = Target::of(ModelName::Demand, other).to_model_scale(value);
+        of_twin.entry(week.keyword_id).or_default().push((week_of(week.week_start_date), value));
+    }
+    let weeks = twins.iter().filter_map(|row| Some((row.keyword_id, of_twin.get(&row.twin_id)?)));
+    Ok(weeks
+        .flat_map(|(keyword_id, weeks)| weeks.iter().map(move |&(week, value)| ((keyword_id, week), value)))
+        .collect())
 }
 
 /// Gathers demand by keyword.

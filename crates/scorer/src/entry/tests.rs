@@ -151,7 +151,7 @@ fn the_model_beats_persistence_and_gives_the_same_bytes_twice() {
     for (success, results) in successes.iter().zip(&all) {
         let features = features_at(results, 2_879, &read.prior).unwrap();
         let said = read.predict(&features);
-        assert!((said.difficulty - learnt.model.predict(&features).difficulty).abs() < 1e-12);
+        assert_eq!(said, learnt.model.predict(&features));
         assert!((said.probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!(said.probabilities.iter().all(|probability| *probability >= 0.0));
         assert!(said.ends.is_sorted() && said.ends[1] <= said.difficulty && said.difficulty <= said.ends[2]);

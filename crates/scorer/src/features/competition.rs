@@ -1,21 +1,15 @@
-//! Features of the components of the competition score, written as polars expressions over the long frame.
+//! Competition: the components of the score, and how they changed.
 
 use polars::prelude::{Expr, PolarsResult, col};
 
-use super::Kind;
-use super::demand::lag;
+use super::panel::{SERIES, before, component};
 
-/// Returns the column that holds a component.
-pub(super) fn column(component: usize) -> String {
-    format!("component_{component}")
+/// Writes a component.
+pub(super) fn level(of: usize) -> PolarsResult<Expr> {
+    Ok(col(component(of)))
 }
 
-/// Writes a feature of one component.
-pub(super) fn of_component(kind: Kind, size: u32, component: usize) -> PolarsResult<Expr> {
-    let level = || col(column(component));
-    match kind {
-        Kind::Component => Ok(level()),
-        Kind::ComponentChange => (level() - lag(level(), size)).over([col("series")]),
-        _ => unreachable!("not about a component"),
-    }
+/// Writes the change of a component over some weeks.
+pub(super) fn change(weeks: u32, of: usize) -> PolarsResult<Expr> {
+    (col(component(of)) - before(col(component(of)), weeks)).over([col(SERIES)])
 }

@@ -3,15 +3,19 @@
 use std::f64::consts::TAU;
 
 use chrono::Datelike;
-use polars::prelude::{Column, DataFrame, Expr, IntoLazy, PolarsError, PolarsResult};
+use polars::prelude::{Column, DataFrame, Expr, IntoLazy, PolarsError, PolarsResult, RollingOptionsFixedWindow, lit};
 
-use super::{Family, HORIZON_COUNT, Kind, Scaling, competition, demand};
+use super::season::YEAR_WEEKS;
+use super::{Family, HORIZON_COUNT, Scaling, volatility};
 use crate::series::{Series, sunday_of};
 
 /// Why features could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to build the features")]
 pub struct FeatureError(#[from] PolarsError);
+
+/// The group of a week: its series.
+pub(super) const SERIES: &str = "series";
 
 /// Series that hardly move would make every error huge: changes are measured in no smaller steps than this.
 const SCALE_MIN: f64 = 0.01;
@@ -70,7 +74,7 @@ impl Panel {
             .map(|horizon| plan_horizon(families, horizon))
             .collect::<PolarsResult<Vec<_>>>()?;
 
-        let mut expressions = vec![demand::scale()?.alias("scale")];
+        let mut expressions = vec![volatility::scale()?.alias("scale")];
         for planned in std::iter::once(&shared).chain(&by_horizon).flatten() {
             expressions.push(planned.expression.clone().alias(planned.name.as_str()));
         }
@@ -110,8 +114,8 @@ impl Panel {
     pub fn a_year_before(&self, row: usize, horizon: usize) -> Option<f64> {
         let row = &self.rows[row];
         let target = row.position + horizon;
-        let has_season = row.position + 1 >= demand::YEAR_WEEKS as usize;
-        has_season.then(|| self.series[row.series].values[target - demand::YEAR_WEEKS as usize])
+        let has_season = row.position + 1 >= YEAR_WEEKS as usize;
+        has_season.then(|| self.series[row.series].values[target - YEAR_WEEKS as usize])
     }
 
     /// Returns the rows whose target lies no later than a week and was observed: the examples known at that week.
@@ -136,24 +140,19 @@ impl Block {
 
 fn plan_shared(families: &[Family], component_count: usize) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
-    for family in families {
-        for &size in family.sizes {
-            match family.kind {
-                kind if kind.is_by_horizon() => {}
-                Kind::Component | Kind::ComponentChange => {
-                    for component in 0..component_count {
-                        all.push(Planned {
-                            name: format!("{:?}_{component}_{size}", family.kind),
-                            scaling: family.scaling,
-                            expression: competition::of_component(family.kind, size, component)?,
-                        });
-                    }
+    for &Family { kind, sizes, scaling } in families.iter().filter(|family| !family.kind.is_by_horizon()) {
+        for &size in sizes {
+            if kind.is_by_component() {
+                for component in 0..component_count {
+                    let name = format!("{kind:?}_{component}_{size}");
+                    all.push(Planned { name, scaling, expression: kind.expression(size, 0, component)? });
                 }
-                kind => all.push(Planned {
+            } else {
+                all.push(Planned {
                     name: format!("{kind:?}_{size}"),
-                    scaling: family.scaling,
-                    expression: demand::shared(kind, size)?,
-                }),
+                    scaling,
+                    expression: kind.expression(size, 0, 0)?,
+                });
             }
         }
     }
@@ -162,19 +161,28 @@ fn plan_shared(families: &[Family], component_count: usize) -> PolarsResult<Vec<
 
 fn plan_horizon(families: &[Family], horizon: u32) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
-    for family in families {
-        if !family.kind.is_by_horizon() {
-            continue;
-        }
-        for &size in family.sizes {
-            all.push(Planned {
-                name: format!("{:?}_{size}_{horizon}", family.kind),
-                scaling: family.scaling,
-                expression: demand::by_horizon(family.kind, size, horizon)?,
-            });
+    for &Family { kind, sizes, scaling } in families.iter().filter(|family| family.kind.is_by_horizon()) {
+        for &size in sizes {
+            let name = format!("{kind:?}_{size}_{horizon}");
+            all.push(Planned { name, scaling, expression: kind.expression(size, horizon, 0)? });
         }
     }
     Ok(all)
+}
+
+/// Returns the column that holds a component.
+pub(super) fn component(number: usize) -> String {
+    format!("component_{number}")
+}
+
+/// Writes what was some weeks before in the same series.
+pub(super) fn before(of: Expr, weeks: u32) -> Expr {
+    of.shift(lit(i64::from(weeks)))
+}
+
+/// Returns a window that ends with the week itself.
+pub(super) fn window(size: u32, min_periods: usize) -> RollingOptionsFixedWindow {
+    RollingOptionsFixedWindow { window_size: size as usize, min_periods, ..Default::default() }
 }
 
 /// Lays all series below one another, one row per week, with the few columns that expressions start from.
@@ -201,7 +209,7 @@ fn long_frame(all: &[Series]) -> PolarsResult<DataFrame> {
         }
     }
     let mut columns = vec![
-        Column::new("series".into(), index),
+        Column::new(SERIES.into(), index),
         Column::new("y".into(), y),
         Column::new("is_filled".into(), is_filled),
         Column::new("absolute_change".into(), absolute_change),
@@ -209,9 +217,10 @@ fn long_frame(all: &[Series]) -> PolarsResult<DataFrame> {
         Column::new("year_sine".into(), year_sine),
         Column::new("year_cosine".into(), year_cosine),
     ];
-    for component in 0..all.first().map_or(0, |series| series.components.len()) {
-        let levels: Vec<f64> = all.iter().flat_map(|series| series.components[component].iter().copied()).collect();
-        columns.push(Column::new(competition::column(component).into(), levels));
+    for number in 0..all.first().map_or(0, |series| series.components.len()) {
+        let values = all.iter().flat_map(|series| &series.components[number]);
+        let known: Vec<Option<f64>> = values.map(|&value| (!value.is_nan()).then_some(value)).collect();
+        columns.push(Column::new(component(number).into(), known));
     }
     DataFrame::new(week_count, columns)
 }
@@ -260,6 +269,7 @@ fn scaled(scaling: Scaling, value: f64, row: &Row) -> f64 {
     match scaling {
         Scaling::Relative => ((value - row.value) / row.scale).asinh(),
         Scaling::Scaled => (value / row.scale).asinh(),
+        Scaling::Squeezed => value.asinh(),
         Scaling::Plain => value,
     }
 }

@@ -31,8 +31,11 @@ fn knowledge(panel: &Panel, until: i32) -> Vec<(i64, i32, Vec<u64>)> {
 #[test]
 fn a_feature_never_sees_the_future() {
     let mut dice = Dice::new(11);
-    for (model_name, histories) in
-        [(ModelName::Demand, synthetic::counts(1, 4, 120)), (ModelName::Competition, synthetic::scores(2, 4, 60))]
+    let mut counts = synthetic::counts(1, 4, 120);
+    for week in counts.iter_mut().flat_map(|history| &mut history.weeks) {
+        week.components = vec![dice.normal(), if dice.unit() < 0.1 { f64::NAN } else { dice.normal() }];
+    }
+    for (model_name, histories) in [(ModelName::Demand, counts), (ModelName::Competition, synthetic::scores(2, 4, 60))]
     {
         for _ in 0..4 {
             let until = histories[0].weeks[0].week + 20 + (dice.unit() * 35.0) as i32;
@@ -82,6 +85,10 @@ fn features_mean_what_their_names_say() {
     expect("Growth_4", ((mean(&y[102..=105]) - mean(&y[98..=101])) / at.scale).asinh());
     expect("SameWeek_52_3", relative(y[105 + 3 - 52]));
     expect("SameMove_104_3", ((y[105 + 3 - 104] - y[105 - 104]) / at.scale).asinh());
+    let changes: Vec<f64> = y[80..=105].windows(2).map(|pair| pair[1] - pair[0]).collect();
+    expect("LargestRise_4", (changes[21..].iter().copied().fold(f64::NEG_INFINITY, f64::max) / at.scale).asinh());
+    expect("LargestFall_4", (changes[21..].iter().copied().fold(f64::INFINITY, f64::min) / at.scale).asinh());
+    expect("StillShare_13", 0.0);
     expect("TooYoung_52", 0.0);
     expect("FilledShare_8", 0.0);
 }
@@ -95,4 +102,38 @@ fn what_is_absent_counts_as_nothing_and_is_marked() {
     };
     assert_eq!((value("SameWeek_52_2"), value("SameMove_52_2"), value("Lag_51")), (0.0, 0.0, 0.0));
     assert_eq!((value("TooYoung_52"), value("TooYoung_104")), (1.0, 1.0));
+}
+
+#[test]
+fn a_lead_is_the_move_of_the_other_marketplace_until_the_week_before() {
+    let mut histories = synthetic::counts(6, 2, 60);
+    // The other marketplace moves by one a week, twice as far in its last two weeks; it does not know the second keyword.
+    for (position, week) in histories[0].weeks.iter_mut().enumerate() {
+        let jump = if position >= 58 { f64::from(position as i32 - 57) } else { 0.0 };
+        week.components = vec![position as f64 + jump];
+    }
+    histories[1].weeks.iter_mut().for_each(|week| week.components = vec![f64::NAN]);
+    let panel = build(&histories, ModelName::Demand);
+    let last =
+        |keyword_id: i64| panel.rows.iter().rposition(|row| panel.series[row.series].keyword_id == keyword_id).unwrap();
+    let value = |row: usize, name: &str| {
+        let place = panel.names(1).position(|known| known == name).unwrap();
+        panel.features(row, 1).nth(place).unwrap()
+    };
+    // Known are its weeks until the 58th: 57 moves of one and one of two.
+    let mean = 59.0 / 58.0;
+    let scale = ((57.0 * (1.0_f64 - mean).powi(2) + (2.0_f64 - mean).powi(2)) / 57.0).sqrt();
+    assert!((value(last(1), "Lead_0_1") - (2.0_f64 / scale).asinh()).abs() < 1e-9);
+    assert!((value(last(1), "Lead_0_4") - (5.0_f64 / scale).asinh()).abs() < 1e-9);
+    assert_eq!((value(last(2), "Lead_0_1"), value(last(2), "Lead_0_8")), (0.0, 0.0));
+}
+
+#[test]
+fn a_series_that_stands_still_says_so() {
+    let mut histories = synthetic::counts(7, 1, 40);
+    histories[0].weeks[27..].iter_mut().for_each(|week| week.value = 0.0);
+    let panel = build(&histories, ModelName::Demand);
+    let place = panel.names(1).position(|known| known == "StillShare_13").unwrap();
+    let share = panel.features(panel.rows.len() - 1, 1).nth(place).unwrap();
+    assert!((share - 12.0 / 13.0).abs() < 1e-9, "{share}");
 }

@@ -257,15 +257,18 @@ fn in_decision(model: &Model) -> Option<String> {
 fn in_licence(model: &Model) -> String {
     let Some(licence) = &model.training_licence else { return "unknown".to_owned() };
     let word = |name: &str| licence[name].as_str().unwrap_or("none").to_owned();
-    let resources = licence["resources"].as_array().map_or(&[][..], Vec::as_slice);
-    let resources: Vec<&str> = resources.iter().filter_map(Value::as_str).collect();
+    let words = |name: &str| -> Vec<&str> {
+        licence[name].as_array().map_or(&[][..], Vec::as_slice).iter().filter_map(Value::as_str).collect()
+    };
+    let beside = words("other_marketplaces");
     format!(
-        "{}, by the policy of {}; terms {} acknowledged by {}; from {}",
+        "{}, by the policy of {}; terms {} acknowledged by {}; from {}{}",
         if licence["may_train"] == true { "yes" } else { "no" },
         word("policy_updated_at"),
         word("terms_version"),
         word("acknowledged_by"),
-        resources.join(", "),
+        words("resources").join(", "),
+        if beside.is_empty() { String::new() } else { format!(", beside {}", beside.join(", ")) },
     )
 }
 
