@@ -523,6 +523,21 @@ mod tests {
     }
 
     #[test]
+    fn a_keyword_beyond_the_end_of_the_list_has_a_gap_and_no_zero() {
+        let week = |days: u64, value: Option<f64>| DemandWeek {
+            keyword_id: 1,
+            week_start_date: WEEK_ZERO + Days::new(days),
+            value,
+            resource: "search_terms_report".to_owned(),
+            raw_payload_id: 1,
+        };
+        let histories = histories_of_demand(&[week(0, Some(900.0)), week(7, None), week(14, Some(700.0))]);
+        let weeks: Vec<(i32, f64)> = histories[0].weeks.iter().map(|week| (week.week, week.value)).collect();
+        assert_eq!(weeks, [(0, 900.0), (2, 700.0)]);
+        assert_eq!(series_of(&histories, Target::SearchFrequencyRank)[0].is_filled, [false, true, false]);
+    }
+
+    #[test]
     fn a_short_gap_is_bridged_and_marked() {
         let all = series_of(&[history(&[10, 11, 15])], Target::AuctionBids);
         assert_eq!(all.len(), 1);

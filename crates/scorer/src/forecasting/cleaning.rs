@@ -185,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_breaks_and_stays_is_true() {
+        for factor in [8.0, 0.05] {
+            let broken: Vec<f64> = wave(60)
+                .iter()
+                .enumerate()
+                .map(|(week, value)| if week < 40 { *value } else { factor * value })
+                .collect();
+            let cleaned = clean(&some(&broken), 52);
+            assert_eq!((cleaned.spike_count, cleaned.values), (0, broken), "by {factor}");
+        }
+    }
+
+    #[test]
     fn nothing_and_zeros_stay_what_they_are() {
         assert_eq!(clean(&[None, None], 52), Cleaned::default());
         assert_eq!(clean(&some(&[0.0; 30]), 52).values, [0.0; 30]);
