@@ -26,6 +26,9 @@ const SPACING_WEEKS_MAX: usize = 8;
 /// More origins than this say little more about the present.
 const ORIGINS_MAX: usize = 6;
 
+/// Origins whose residuals make intervals: one alone would say what the market did just then.
+const ORIGINS_OF_INTERVALS: usize = 3;
+
 /// Fewer origins than this leave no past residuals to measure coverage with.
 const ORIGINS_WANTED: usize = 4;
 
@@ -161,9 +164,13 @@ pub fn keyword_errors(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, f64> {
     errors.into_iter().filter_map(|(keyword_id, errors)| Some((keyword_id, mean(errors.into_iter())?))).collect()
 }
 
-/// Returns the residuals that were known at a week, in mean absolute changes, by horizon.
+/// Returns the residuals that were known at a week, in mean absolute changes, by horizon: those of the latest origins. At the
+/// earliest ones models had learnt from little, and were more wrong than they are now.
 pub fn residuals(panel: &Panel, folds: &[Fold], known_until: i32) -> [Vec<f64>; HORIZON_COUNT] {
-    by_horizon(|horizon| residuals_of(panel, folds, horizon, known_until))
+    by_horizon(|horizon| {
+        let known = folds.partition_point(|fold| fold.origin.saturating_add(horizon as i32) <= known_until);
+        residuals_of(panel, &folds[known.saturating_sub(ORIGINS_OF_INTERVALS)..known], horizon)
+    })
 }
 
 /// Returns by how much the means of all horizons were missed, in mean absolute changes, where all of them were observed.
@@ -195,7 +202,7 @@ pub fn measure(
     let horizons = (0..HORIZON_COUNT)
         .map(|index| HorizonMetrics {
             horizon: index + 1,
-            n: residuals_of(panel, folds, index + 1, i32::MAX).len(),
+            n: residuals_of(panel, folds, index + 1).len(),
             model_error: model[index],
             naive_error: naive[index],
             last_value_error: last_value[index],
@@ -239,9 +246,9 @@ fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZ
     inside.map(|hits| (share(&hits, |hit| hit.0), share(&hits, |hit| hit.1)))
 }
 
-fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize, known_until: i32) -> Vec<f64> {
+fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize) -> Vec<f64> {
     let mut residuals = Vec::new();
-    for fold in folds.iter().filter(|fold| fold.origin.saturating_add(horizon as i32) <= known_until) {
+    for fold in folds {
         for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
             if let Some(actual) = panel.actual(row, horizon) {
                 residuals.push((actual - answer.points[horizon - 1]) / panel.rows[row].scale);
@@ -252,7 +259,7 @@ fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize, known_until: i32)
 }
 
 fn errors(panel: &Panel, folds: &[Fold]) -> [Option<f64>; HORIZON_COUNT] {
-    by_horizon(|horizon| mean(residuals_of(panel, folds, horizon, i32::MAX).iter().map(|residual| residual.abs())))
+    by_horizon(|horizon| mean(residuals_of(panel, folds, horizon).iter().map(|residual| residual.abs())))
 }
 
 fn by_horizon<T>(mut of: impl FnMut(usize) -> T) -> [T; HORIZON_COUNT] {

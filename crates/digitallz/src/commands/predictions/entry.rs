@@ -68,6 +68,12 @@ pub async fn list(
     )
     .fetch_all(db)
     .await?;
+    if rows.is_empty() {
+        eprintln!(
+            "note: a marketplace is foretold once its results were looked at for about 40 weeks, enough listings were new there, and \
+             a model of it beats persistence"
+        );
+    }
     output::list(
         cli.json,
         "entries",
