@@ -25,6 +25,9 @@ use crate::series::week_of;
 /// Cohorts with outcomes over which a model is held against persistence; with fewer it is not judged.
 const COHORTS: i64 = 4;
 
+/// Rows of one statement.
+const CHUNK_ROWS: usize = 5_000;
+
 /// A prediction whose cohort may be counted, with what was counted of it last.
 #[derive(Clone, Debug)]
 struct Due {
@@ -73,7 +76,7 @@ pub async fn score(
     if due.is_empty() {
         return Ok(0);
     }
-    let models = models(&ctx.db, &due).await?;
+    let models = models(&ctx.db, marketplace, &due).await?;
     let mut keyword_ids: Vec<i64> = due.iter().map(|due| due.keyword_id).collect();
     keyword_ids.sort_unstable();
     keyword_ids.dedup();
@@ -88,15 +91,16 @@ pub async fn score(
 }
 
 /// Loads the models that made some predictions; what cannot be read any more cannot be held to what it meant.
-async fn models(db: &PgPool, due: &[Due]) -> Result<BTreeMap<i64, EntryModel>, sqlx::Error> {
+async fn models(db: &PgPool, marketplace: Marketplace, due: &[Due]) -> Result<BTreeMap<i64, EntryModel>, sqlx::Error> {
     let ids: BTreeSet<i64> = due.iter().map(|due| due.entry_model_id).collect();
     let mut models = BTreeMap::new();
     for entry_model_id in ids {
-        match store::stored(db, entry_model_id).await?.open() {
-            Ok(model) => {
+        match store::find(db, marketplace, Some(entry_model_id)).await?.map(|stored| stored.open()) {
+            Some(Ok(model)) => {
                 models.insert(entry_model_id, model);
             }
-            Err(error) => warn!(error = %chain(&error), "left out the predictions of an entry model"),
+            Some(Err(error)) => warn!(error = %chain(&error), "left out the predictions of an entry model"),
+            None => {}
         }
     }
     Ok(models)
@@ -125,23 +129,25 @@ fn count(due: &Due, model: &EntryModel, results: &Results) -> Option<Counted> {
 }
 
 async fn insert(db: &PgPool, counted: &[Counted], as_of: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
-    sqlx::query_file!(
-        "src/entry/ledger_insert.sql",
-        as_of,
-        now,
-        &list(counted, |one| one.entry_prediction_id),
-        &list(counted, |one| one.revision),
-        &list(counted, |one| one.outcome.newcomers as i32),
-        &list(counted, |one| one.outcome.successes as i32),
-        &list(counted, |one| one.actual_value),
-        &list(counted, |one| one.actual_level.to_owned()),
-        &list(counted, |one| one.error),
-        &list(counted, |one| one.persistence_error) as &[Option<f64>],
-        &list(counted, |one| one.is_inside_80),
-        &list(counted, |one| one.is_inside_95),
-    )
-    .execute(db)
-    .await?;
+    for chunk in counted.chunks(CHUNK_ROWS) {
+        sqlx::query_file!(
+            "src/entry/ledger_insert.sql",
+            as_of,
+            now,
+            &list(chunk, |one| one.entry_prediction_id),
+            &list(chunk, |one| one.revision),
+            &list(chunk, |one| one.outcome.newcomers as i32),
+            &list(chunk, |one| one.outcome.successes as i32),
+            &list(chunk, |one| one.actual_value),
+            &list(chunk, |one| one.actual_level.to_owned()),
+            &list(chunk, |one| one.error),
+            &list(chunk, |one| one.persistence_error) as &[Option<f64>],
+            &list(chunk, |one| one.is_inside_80),
+            &list(chunk, |one| one.is_inside_95),
+        )
+        .execute(db)
+        .await?;
+    }
     Ok(())
 }
 
@@ -178,7 +184,7 @@ pub(super) async fn readable(
     ctx: &Context,
     marketplace: Marketplace,
 ) -> Result<Option<(StoredModel, EntryModel)>, Failure> {
-    while let Some(stored) = store::serving(&ctx.db, marketplace).await? {
+    while let Some(stored) = store::find(&ctx.db, marketplace, None).await? {
         match stored.open() {
             Ok(model) => return Ok(Some((stored, model))),
             Err(error) => demote(ctx, marketplace, &stored, &chain(&error), Value::Null).await?,
@@ -206,7 +212,7 @@ async fn demote(
     if demoted.rows_affected() == 0 {
         return Ok(());
     }
-    let successor = store::serving(&mut *tx, marketplace).await?.map(|successor| successor.version);
+    let successor = store::find(&mut *tx, marketplace, None).await?.map(|successor| successor.version);
     let detail = json!({
         "version_before": stored.version,
         "version_after": successor,

@@ -229,31 +229,22 @@ impl StoredModel {
     }
 }
 
-/// Returns the model that predicts for a marketplace.
-pub(super) async fn serving<'c>(
+/// Returns a model of a marketplace: the one that predicts, or another.
+pub(super) async fn find<'c>(
     db: impl PgExecutor<'c>,
     marketplace: Marketplace,
+    entry_model_id: Option<i64>,
 ) -> Result<Option<StoredModel>, sqlx::Error> {
     sqlx::query_as!(
         StoredModel,
         "select entry_model_id, version, marketplace, feature_set_version, artifact, artifact_sha256
-         from ml.entry_models where marketplace = $1 and is_serving
+         from ml.entry_models
+         where marketplace = $1 and (entry_model_id = $2 or $2::bigint is null and is_serving)
          order by version desc limit 1",
         marketplace.name(),
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// Returns a model, whether it predicts or not.
-pub(super) async fn stored(db: &PgPool, entry_model_id: i64) -> Result<StoredModel, sqlx::Error> {
-    sqlx::query_as!(
-        StoredModel,
-        "select entry_model_id, version, marketplace, feature_set_version, artifact, artifact_sha256
-         from ml.entry_models where entry_model_id = $1",
         entry_model_id,
     )
-    .fetch_one(db)
+    .fetch_optional(db)
     .await
 }
 
