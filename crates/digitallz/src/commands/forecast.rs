@@ -171,14 +171,13 @@ fn show(cli: &Cli, report: &ForecastReport) -> anyhow::Result<()> {
         lines.push(format!("{} series of {} points:", output::thousands(class.series_count as i64), class.class));
         for panel in &class.panels {
             let experts: Vec<&str> = panel.experts.iter().chain(&panel.hedge).map(|expert| expert.name()).collect();
-            lines.push(format!(
-                "  steps {}-{}: {} ({:.0} % of the way from naive; OWA at past origins {:.3})",
-                panel.from,
-                panel.until,
-                experts.join(" + "),
-                100.0 * panel.share,
-                panel.owa
-            ));
+            let base = panel.base.name();
+            let said = match experts.as_slice() {
+                [] => base.to_owned(),
+                experts => format!("{}, {:.0} % of the way from {base}", experts.join(" + "), 100.0 * panel.share),
+            };
+            lines
+                .push(format!("  steps {}-{}: {said} (OWA at past origins {:.3})", panel.from, panel.until, panel.owa));
         }
     }
     output::print(&lines.join("\n"))

@@ -32,6 +32,11 @@ impl Class {
         Class::all(season).into_iter().find(|class| class.holds(count))
     }
 
+    /// Tells whether its histories have less than half a season.
+    pub fn is_young(self, season: usize) -> bool {
+        self.until <= season / 2
+    }
+
     /// Tells whether a history of so many points belongs to it.
     pub fn holds(self, count: usize) -> bool {
         (self.from..self.until).contains(&count)

@@ -25,6 +25,8 @@ pub enum Expert {
     SeasonalNaive,
     /// The mean of the last four values.
     Mean,
+    /// The level that follows the values at the usual speed.
+    Level,
     /// Simple exponential smoothing.
     Smoothing,
     /// Holt's level and damped slope, season taken out.
@@ -47,10 +49,11 @@ pub enum Expert {
 
 impl Expert {
     /// All of them, in the order in which their answers are kept.
-    pub const ALL: [Expert; 12] = [
+    pub const ALL: [Expert; 13] = [
         Expert::Naive,
         Expert::SeasonalNaive,
         Expert::Mean,
+        Expert::Level,
         Expert::Smoothing,
         Expert::DampedHolt,
         Expert::Theta,
@@ -74,6 +77,7 @@ impl Expert {
             Expert::Naive => "naive",
             Expert::SeasonalNaive => "seasonal_naive",
             Expert::Mean => "mean",
+            Expert::Level => "level",
             Expert::Smoothing => "smoothing",
             Expert::DampedHolt => "damped_holt",
             Expert::Theta => "theta",
@@ -162,6 +166,7 @@ impl Team {
             Expert::Naive => Some(vec![*history.last()?; horizons]),
             Expert::SeasonalNaive => seasonal_naive(history, season, horizons),
             Expert::Mean => Some(vec![mean(&history[count.saturating_sub(4)..]); horizons]),
+            Expert::Level => Some(vec![smoothing::usual_level(history); horizons]),
             Expert::Smoothing => Some(smoothing::simple(history, horizons)),
             Expert::DampedHolt => (count >= 8).then(|| theta::damped(history, season, horizons)),
             Expert::Theta => (count >= 4).then(|| theta::theta(history, season, horizons)),

@@ -209,7 +209,8 @@ impl TrainedClass {
     ) -> Result<TrainedClass, LinearError<f64>> {
         let horizons = settings.horizons;
         let cases = origins::replay(all, members, class, shape, horizons, settings.seed)?;
-        let panels = gate::open(&cases, horizons);
+        let base = if class.is_young(shape.season) { Expert::Level } else { Expert::Naive };
+        let panels = gate::open(&cases, horizons, base);
         let points: Vec<Vec<f64>> =
             cases.iter().map(|case| gate::combine(&panels, &case.answers, last(case.history))).collect();
         let abouts: Vec<About<'_>> =
@@ -238,7 +239,8 @@ impl TrainedClass {
 /// Returns the experts whose answers make a forecast and its intervals.
 fn asked(panels: &[Panel]) -> Vec<Expert> {
     let is_asked = |expert: &Expert| {
-        let has_a_say = |panel: &Panel| panel.experts.contains(expert) || panel.hedge == Some(*expert);
+        let has_a_say =
+            |panel: &Panel| panel.base == *expert || panel.experts.contains(expert) || panel.hedge == Some(*expert);
         conformal::SPREAD_OF.contains(expert) || panels.iter().any(has_a_say)
     };
     Expert::ALL.into_iter().filter(is_asked).collect()

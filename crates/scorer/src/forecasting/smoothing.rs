@@ -5,9 +5,18 @@
 /// Only so many last points are smoothed: older ones have lost all weight.
 const POINTS_MAX: usize = 600;
 
+/// How far a level follows each new value where nothing is known of a series. On the M4 weekly training part and on search
+/// interest, speeds from a half to four fifths err less than naive at every length, and no other much less than this one.
+const USUAL_SPEED: f64 = 0.65;
+
 /// Forecasts with the last level: simple exponential smoothing.
 pub fn simple(values: &[f64], horizon: usize) -> Vec<f64> {
     vec![simple_level(recent(values)); horizon]
+}
+
+/// Returns the last level of simple exponential smoothing at the usual speed.
+pub fn usual_level(values: &[f64]) -> f64 {
+    level(recent(values), USUAL_SPEED).0
 }
 
 /// Returns the last level of simple exponential smoothing at the best speed.
