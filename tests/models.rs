@@ -545,10 +545,9 @@ async fn a_model_sees_what_another_marketplace_knew_of_the_same_text_by_then() {
         )
         .await;
     let seen = || async {
-        let keyword_ids = [1, 2];
-        let demand = ModelName::Demand;
-        let histories =
-            series::load(&world.database.db, demand, Marketplace::Ebay, &keyword_ids, noon(11)).await.unwrap();
+        let (db, demand, ebay, keyword_ids) = (&world.database.db, ModelName::Demand, Marketplace::Ebay, [1, 2]);
+        let mut histories = series::load(db, demand, ebay, &keyword_ids, noon(11)).await.unwrap();
+        series::add_elsewhere(db, demand, ebay, &keyword_ids, noon(11), &mut histories).await.unwrap();
         let weeks = |history: &History| -> Vec<(usize, f64)> {
             // Amazon comes before Etsy.
             let of_etsy = history.weeks.iter().map(|week| week.components[1]).enumerate();

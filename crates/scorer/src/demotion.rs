@@ -8,7 +8,7 @@ use digitallz_common::marketplace::Marketplace;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
-use crate::drift::{self, Recent};
+use crate::drift::{self, Recent, WEEKS};
 use crate::material::TrainError;
 use crate::registry::{self, Change, Fitted, ITSELF, Registered};
 use crate::target::ModelName;
@@ -41,10 +41,10 @@ pub(crate) async fn look(ctx: &Context, as_of: DateTime<Utc>) -> Result<(), Fail
             let Some((champion, _)) = readable_champion(ctx, model_name, marketplace, as_of).await? else { continue };
             let recent = Recent::load(&ctx.db, &champion).await?;
             drift::measure(ctx, model_name, marketplace, &champion, recent.as_ref(), as_of).await?;
-            let Some((naive, week_count)) = recent.as_ref().map(Recent::naive) else { continue };
+            let Some(Recent { naive, .. }) = recent else { continue };
             if naive.is_beyond_noise() {
                 let reason = format!(
-                    "over the last {week_count} weeks with outcomes seasonal naive was better by more than noise: {}",
+                    "over the last {WEEKS} weeks with outcomes seasonal naive was better by more than noise: {}",
                     naive.explain()
                 );
                 demote(ctx, model_name, marketplace, &champion, &reason, json!(naive), as_of).await?;

@@ -20,13 +20,14 @@ use crate::bootstrap::{Comparison, KEYWORDS_MIN};
 use crate::features::{FeatureError, Panel, Row};
 use crate::forecasting::statistics;
 use crate::registry::Registered;
+use crate::rows::list;
 use crate::score::ScoreError;
 use crate::series::{self, Series, week_of};
 use crate::target::{ModelName, Target};
 use crate::{Context, permission};
 
 /// Weeks with outcomes that are looked at; with fewer nothing is said of them.
-const WEEKS: i64 = 4;
+pub(crate) const WEEKS: i64 = 4;
 
 /// Weeks of the training with which the present is compared: a year holds every season.
 const REFERENCE_WEEKS: i32 = 52;
@@ -168,11 +169,12 @@ fn stability_index_by_chance(part_count: usize, then_count: usize, now_count: us
     chi_squared * (1.0 / then_count.max(1) as f64 + 1.0 / now_count.max(1) as f64)
 }
 
-/// What came of a champion's predictions since it was promoted, over its latest weeks with outcomes, by keyword.
-#[derive(Clone, Debug, Default)]
+/// What came of a champion's predictions since it was promoted, over its latest weeks with outcomes.
+#[derive(Clone, Debug)]
 pub(crate) struct Recent {
-    errors: BTreeMap<i64, f64>,
-    naive_errors: BTreeMap<i64, f64>,
+    /// Seasonal naive beside the champion.
+    pub(crate) naive: Comparison,
+    /// Shares of the actual values inside the intervals, by keyword.
     inside_80: Vec<f64>,
     inside_95: Vec<f64>,
 }
@@ -184,19 +186,13 @@ impl Recent {
         if rows.first().is_none_or(|row| row.week_count < WEEKS) {
             return Ok(None);
         }
-        let mut recent = Recent::default();
-        for row in rows {
-            recent.errors.insert(row.keyword_id, row.error);
-            recent.naive_errors.insert(row.keyword_id, row.naive_error);
-            recent.inside_80.extend(row.inside_80);
-            recent.inside_95.extend(row.inside_95);
-        }
-        Ok(Some(recent))
-    }
-
-    /// Returns seasonal naive beside the champion, and over how many weeks that is.
-    pub(crate) fn naive(&self) -> (Comparison, i64) {
-        (Comparison::of(&self.naive_errors, &self.errors), WEEKS)
+        let naive_errors = rows.iter().map(|row| (row.keyword_id, row.naive_error)).collect();
+        let errors = rows.iter().map(|row| (row.keyword_id, row.error)).collect();
+        Ok(Some(Recent {
+            naive: Comparison::of(&naive_errors, &errors),
+            inside_80: rows.iter().filter_map(|row| row.inside_80).collect(),
+            inside_95: rows.iter().filter_map(|row| row.inside_95).collect(),
+        }))
     }
 
     fn measures(&self) -> Vec<Measured> {
@@ -206,7 +202,7 @@ impl Recent {
     }
 
     fn error_ratio(&self) -> Option<Measured> {
-        let (naive, _) = self.naive();
+        let naive = &self.naive;
         let value = naive.other_error? / naive.error.filter(|error| *error > 0.0)?;
         Some(Measured {
             measure: "error_ratio".to_owned(),
@@ -329,11 +325,6 @@ async fn insert(
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Returns one column of some measures.
-fn list<T>(measured: &[Measured], of: impl Fn(&Measured) -> T) -> Vec<T> {
-    measured.iter().map(of).collect()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use sqlx::{PgConnection, PgPool};
 use tracing::info;
 
 use crate::competition::SCORE_VERSION;
+use crate::rows::{CHUNK_ROWS, list};
 use crate::score::KEYWORDS_OF_RANGE;
 use crate::series::{self, Actual};
 use crate::target::{ModelName, Target};
@@ -24,9 +25,6 @@ use crate::{Context, demotion, entry};
 
 /// Weeks after which a value that is new or was corrected changes no outcome any more.
 const AWAITED_WEEKS: u64 = 26;
-
-/// Rows of one statement.
-const CHUNK_ROWS: usize = 5_000;
 
 /// Adds an outcome for every prediction whose actual value became known or was corrected by `job.as_of`, then measures how far
 /// champions have drifted, demotes those that fell behind, and sums up how predictions came true.
@@ -214,11 +212,6 @@ async fn insert(connection: &mut PgConnection, outcomes: &[Outcome], now: DateTi
         .await?;
     }
     Ok(())
-}
-
-/// Returns one column of some outcomes.
-fn list<T>(outcomes: &[Outcome], of: impl Fn(&Outcome) -> T) -> Vec<T> {
-    outcomes.iter().map(of).collect()
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod prediction;
 pub mod promotion;
 pub mod registry;
 pub mod replay;
+mod rows;
 pub mod score;
 pub mod series;
 pub mod target;

@@ -77,7 +77,8 @@ impl Material {
             return Err(TrainError::Refused(permission::refusal(marketplace)));
         }
         let keyword_ids = series::taught_keywords(db, marketplace, as_of).await?;
-        let histories = series::load(db, model_name, marketplace, &keyword_ids, as_of).await?;
+        let mut histories = series::load(db, model_name, marketplace, &keyword_ids, as_of).await?;
+        series::add_elsewhere(db, model_name, marketplace, &keyword_ids, as_of, &mut histories).await?;
         let resources: BTreeSet<&String> = histories.iter().flat_map(|history| &history.sources).collect();
         let acknowledged = policy.acknowledged.as_ref();
         let licence = json!({

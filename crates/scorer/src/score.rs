@@ -15,15 +15,13 @@ use crate::competition::{self, Definition, Published, SCORE_VERSION};
 use crate::entry::{self, EntryPrediction, Results};
 use crate::features::{self, FEATURE_SET_VERSION, FeatureError, Panel};
 use crate::prediction::{self, Prediction, Predictor};
+use crate::rows::{CHUNK_ROWS, list};
 use crate::series::{self, History, Measure, MeasuredWeek, ScoredWeek};
 use crate::target::{ModelName, Target};
 use crate::{Context, demotion, permission};
 
 /// Keywords that are worked at together: what is known of them fits in memory, whatever the size of a marketplace.
 pub const KEYWORDS_OF_RANGE: usize = 2_000;
-
-/// Rows of one statement.
-const CHUNK_ROWS: usize = 5_000;
 
 /// Why a scoring failed.
 #[derive(Debug, thiserror::Error)]
@@ -173,12 +171,15 @@ async fn predict(
     model_name: ModelName,
     marketplace: Marketplace,
     keyword_ids: &[i64],
-    histories: Vec<History>,
+    mut histories: Vec<History>,
     as_of: DateTime<Utc>,
 ) -> Result<Option<Batch>, Failure> {
     let Some((champion, fitted)) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
         return Ok(None);
     };
+    if fitted.model.reads_features() {
+        series::add_elsewhere(&ctx.db, model_name, marketplace, keyword_ids, as_of, &mut histories).await?;
+    }
     let target = Target::of(model_name, marketplace);
     let keyword_ids = keyword_ids.to_vec();
     let rows = tokio::task::spawn_blocking(move || {
@@ -374,9 +375,4 @@ async fn insert_predictions(
         .await?;
     }
     Ok(())
-}
-
-/// Returns one column of some rows.
-fn list<T>(rows: &[Prediction], of: impl Fn(&Prediction) -> T) -> Vec<T> {
-    rows.iter().map(of).collect()
 }

@@ -37,8 +37,8 @@ pub struct WeekValue {
     pub week: i32,
     /// The value in the unit of its metric.
     pub value: f64,
-    /// Of a competition score, its components between 0 and 1. Of demand, that for the same text on the other marketplaces,
-    /// on the scale of their models; no number where it is not known.
+    /// Of a competition score, its components between 0 and 1. Of demand, once [`add_elsewhere`] was asked, that for the same
+    /// text on the other marketplaces, on the scale of their models; no number where it is not known.
     pub components: Vec<f64>,
 }
 
@@ -272,21 +272,34 @@ pub async fn load(
     as_of: DateTime<Utc>,
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
-        ModelName::Demand => {
-            let mut histories = histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?);
-            for other in others(marketplace) {
-                let elsewhere = load_elsewhere(db, other, keyword_ids, as_of).await?;
-                for history in &mut histories {
-                    for week in &mut history.weeks {
-                        let known = elsewhere.get(&(history.keyword_id, week.week));
-                        week.components.push(known.copied().unwrap_or(f64::NAN));
-                    }
-                }
-            }
-            Ok(histories)
-        }
+        ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?)),
         ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, keyword_ids, as_of).await?)),
     }
+}
+
+/// Adds to histories of demand what other marketplaces knew of the same texts, for models that read features; competition
+/// has nothing of the kind.
+pub async fn add_elsewhere(
+    db: &PgPool,
+    model_name: ModelName,
+    marketplace: Marketplace,
+    keyword_ids: &[i64],
+    as_of: DateTime<Utc>,
+    histories: &mut [History],
+) -> Result<(), sqlx::Error> {
+    if model_name == ModelName::Competition {
+        return Ok(());
+    }
+    for other in others(marketplace) {
+        let elsewhere = load_elsewhere(db, other, keyword_ids, as_of).await?;
+        for history in &mut *histories {
+            for week in &mut history.weeks {
+                let known = elsewhere.get(&(history.keyword_id, week.week));
+                week.components.push(known.copied().unwrap_or(f64::NAN));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What came: the value of a keyword and week, and the payloads it was read from.

@@ -20,13 +20,11 @@ use crate::Context;
 use crate::bootstrap::Comparison;
 use crate::competition::LEVELS;
 use crate::registry::ITSELF;
+use crate::rows::{CHUNK_ROWS, list};
 use crate::series::week_of;
 
 /// Cohorts with outcomes over which a model is held against persistence; with fewer it is not judged.
 const COHORTS: i64 = 4;
-
-/// Rows of one statement.
-const CHUNK_ROWS: usize = 5_000;
 
 /// A prediction whose cohort may be counted, with what was counted of it last.
 #[derive(Clone, Debug)]
@@ -149,11 +147,6 @@ async fn insert(db: &PgPool, counted: &[Counted], as_of: DateTime<Utc>, now: Dat
         .await?;
     }
     Ok(())
-}
-
-/// Returns one column of some outcomes.
-fn list<T>(counted: &[Counted], of: impl Fn(&Counted) -> T) -> Vec<T> {
-    counted.iter().map(of).collect()
 }
 
 /// Takes the model of a marketplace from its place when persistence was better than it by more than noise, over the latest
