@@ -550,8 +550,8 @@ async fn a_model_sees_what_another_marketplace_knew_of_the_same_text_by_then() {
         series::add_elsewhere(db, demand, ebay, &keyword_ids, noon(11), &mut histories).await.unwrap();
         let weeks = |history: &History| -> Vec<(usize, f64)> {
             // Amazon comes before Etsy.
-            let of_etsy = history.weeks.iter().map(|week| week.components[1]).enumerate();
-            assert!(history.weeks.iter().all(|week| week.components[0].is_nan()));
+            let of_etsy = history.weeks.iter().map(|week| week.beside[1]).enumerate();
+            assert!(history.weeks.iter().all(|week| week.beside[0].is_nan()));
             of_etsy.filter(|(_, value)| !value.is_nan()).collect()
         };
         histories.iter().map(weeks).collect::<Vec<_>>()

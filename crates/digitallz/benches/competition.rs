@@ -8,12 +8,15 @@ use std::time::Instant;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use digitallz_common::marketplace::Marketplace;
-use digitallz_sandbox::{Marketplace as Pretended, SearchResults, true_entry_probability, true_weekly_demand};
+use digitallz_sandbox::{
+    Marketplace as Pretended, Position, SearchResults, true_entry_probability, true_weekly_demand,
+};
 use digitallz_scorer::competition::{self, Definition};
 use digitallz_scorer::entry::{
-    self, Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, Example, NEWCOMERS_MIN, Outcome, Results, features,
-    learn, persistence,
+    self, Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, Example, NEWCOMERS_MIN, Outcome, Part, Results,
+    features, learn, persistence,
 };
+use digitallz_scorer::market;
 use digitallz_scorer::series::{sunday_of, week_of};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -133,7 +136,10 @@ fn look(
                 }
                 let concentration: f64 = sellers.values().map(|share| share * share).sum();
                 let supply = world.total(noon_of(week)) as f64;
-                parts.push((week, vec![scale("supply", supply), scale("concentration", concentration)]));
+                let components = vec![scale("supply", supply), scale("concentration", concentration)];
+                // What the marketplace reports of the week before.
+                let demand = true_weekly_demand(seed, pretended, &keyword, sunday_of(week - 1));
+                parts.push(Part { week, components, market: market_of(&page, week, supply, demand).to_vec() });
             }
             let appearances: Vec<Appearance> = seen.into_values().collect();
             let mut results = Results::gather(keyword_id, entry::top_positions(marketplace), &appearances);
@@ -141,6 +147,17 @@ fn look(
             Looked { keyword, world, appearances, results }
         })
         .collect()
+}
+
+/// Returns what is known of the market, in the order of [`market::NAMES`].
+fn market_of(page: &[Position], week: i32, supply: f64, demand: f64) -> [f64; market::NAMES.len()] {
+    let mut prices: Vec<f64> = page.iter().map(|at| at.price_cents as f64).collect();
+    prices.sort_by(f64::total_cmp);
+    let price_at = |share: f64| prices[(share * (prices.len() - 1) as f64).round() as usize].ln();
+    let listed_after = noon_of(week) - Days::new(30);
+    let new_count = page.iter().filter(|at| at.listed_at > listed_after).count();
+    let new_listing_share = new_count as f64 / page.len() as f64;
+    [price_at(0.5), price_at(0.75) - price_at(0.25), new_listing_share, supply.ln_1p() - demand.ln_1p()]
 }
 
 fn noon_of(week: i32) -> DateTime<Utc> {
@@ -266,7 +283,10 @@ fn leaks(all: &[Looked], marketplace: Marketplace, week: i32) -> usize {
         changed.retain(|appearance| !appearance.weeks.is_empty());
         let mut after = Results::gather(looked.results.keyword_id, entry::top_positions(marketplace), &changed);
         after.parts = looked.results.parts.clone();
-        after.parts.iter_mut().filter(|part| part.0 > week).for_each(|part| part.1.reverse());
+        for part in after.parts.iter_mut().filter(|part| part.week > week) {
+            part.components.reverse();
+            part.market.reverse();
+        }
         for at in [week - 26, week - 4, week] {
             let before = features(&looked.results, at, &entry::PUBLISHED_PRIOR);
             let after = features(&after, at, &entry::PUBLISHED_PRIOR);

@@ -117,6 +117,8 @@ pub struct Position {
     pub seller: u64,
     /// When the offer was first made.
     pub listed_at: DateTime<Utc>,
+    /// Its price.
+    pub price_cents: u64,
 }
 
 impl SearchResults {
@@ -127,11 +129,13 @@ impl SearchResults {
 
     /// Returns the first positions at a moment.
     pub fn first(&self, now: DateTime<Utc>, depth: usize) -> Vec<Position> {
-        let ranked = self.0.ranked(day_of(now)).into_iter().take(depth);
+        let day = day_of(now);
+        let ranked = self.0.ranked(day).into_iter().take(depth);
         let position = |listing: &crate::listings::Listing| Position {
             listing: listing.number,
             seller: listing.seller,
             listed_at: DateTime::from_timestamp(timestamp_of(listing.born), 0).unwrap_or_default(),
+            price_cents: listing.price_cents(day),
         };
         ranked.map(position).collect()
     }

@@ -23,6 +23,7 @@ pub mod features;
 pub mod forecasting;
 pub mod intervals;
 pub mod ledger;
+pub mod market;
 pub mod material;
 pub mod models;
 mod permission;

@@ -142,7 +142,7 @@ fn elsewhere(model_name: ModelName, marketplace: Marketplace, histories: &[Histo
     }
     let is_known = |place: usize| {
         let weeks = || histories.iter().flat_map(|history| &history.weeks);
-        weeks().any(|week| week.components.get(place).is_some_and(|value| !value.is_nan()))
+        weeks().any(|week| week.beside.get(place).is_some_and(|value| !value.is_nan()))
     };
     let others = series::others(marketplace).enumerate();
     others.filter(|(place, _)| is_known(*place)).map(|(_, other)| other.name()).collect()

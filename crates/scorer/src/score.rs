@@ -18,7 +18,7 @@ use crate::prediction::{self, Prediction, Predictor};
 use crate::rows::{CHUNK_ROWS, list};
 use crate::series::{self, History, Measure, MeasuredWeek, ScoredWeek};
 use crate::target::{ModelName, Target};
-use crate::{Context, demotion, permission};
+use crate::{Context, demotion, market, permission};
 
 /// Keywords that are worked at together: what is known of them fits in memory, whatever the size of a marketplace.
 pub const KEYWORDS_OF_RANGE: usize = 2_000;
@@ -94,13 +94,14 @@ pub async fn run_range(ctx: &Context, attempt: &Attempt, job: ScoreKeywordRange)
     let mut results = entry::load(&ctx.db, marketplace, &keyword_ids, as_of).await?;
     let measured = measure(&ctx.db, marketplace, &keyword_ids, &definitions, &results, as_of).await?;
     let first = Definition::first();
-    let competition = series::histories_of(&series::score_weeks(first.components(marketplace), &measured));
+    let mut competition = series::histories_of(&series::score_weeks(first.components(marketplace), &measured));
     let mut scores = Vec::new();
     for published in &definitions {
         let scored = series::score_weeks(published.definition.components(marketplace), &measured);
         scores.push(only_new(&ctx.db, marketplace, &keyword_ids, published, scored).await?);
     }
     let demand = series::load(&ctx.db, ModelName::Demand, marketplace, &keyword_ids, as_of).await?;
+    market::add(&mut competition, marketplace, &measured, &demand);
     let may_train = permission::may_train(&ctx.db, marketplace).await?;
     let mut entries = Vec::new();
     if may_train {
@@ -206,7 +207,7 @@ async fn definitions(db: &PgPool) -> Result<Vec<Published>, sqlx::Error> {
     Ok(usable)
 }
 
-/// Loads everything that some definition or the weekly forecast weighs.
+/// Loads everything that some definition or the weekly forecast weighs, and the market beside it.
 async fn measure(
     db: &PgPool,
     marketplace: Marketplace,
@@ -217,9 +218,9 @@ async fn measure(
 ) -> Result<Vec<MeasuredWeek>, sqlx::Error> {
     let first = Definition::first();
     let all = definitions.iter().map(|published| &published.definition).chain([&first]);
-    let metrics: BTreeSet<String> =
-        all.flat_map(|definition| definition.components(marketplace)).map(|part| part.metric.clone()).collect();
-    let metrics: Vec<String> = metrics.into_iter().collect();
+    let weighed = all.flat_map(|definition| definition.components(marketplace)).map(|part| part.metric.as_str());
+    let metrics: BTreeSet<&str> = weighed.chain(market::METRICS).collect();
+    let metrics: Vec<String> = metrics.into_iter().map(str::to_owned).collect();
     let mut measured = series::load_measured(db, keyword_ids, &metrics, as_of).await?;
     let results: BTreeMap<i64, &Results> = results.iter().map(|results| (results.keyword_id, results)).collect();
     for week in &mut measured {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::competition::{self, Component, Definition, Score};
+use crate::market;
 use crate::permission;
 use crate::target::{ModelName, Target};
 
@@ -37,9 +38,11 @@ pub struct WeekValue {
     pub week: i32,
     /// The value in the unit of its metric.
     pub value: f64,
-    /// Of a competition score, its components between 0 and 1. Of demand, once [`add_elsewhere`] was asked, that for the same
-    /// text on the other marketplaces, on the scale of their models; no number where it is not known.
+    /// Of a competition score, its components between 0 and 1.
     pub components: Vec<f64>,
+    /// What stands beside the value; no number where it is not known. Of a competition score its market ([`market::add`]); of
+    /// demand, once [`add_elsewhere`] was asked, that for the same text on the other marketplaces, on the scale of their models.
+    pub beside: Vec<f64>,
 }
 
 /// Every observed week of a keyword, oldest first.
@@ -68,6 +71,8 @@ pub struct Series {
     pub is_filled: Vec<bool>,
     /// One row per component, one value per week.
     pub components: Vec<Vec<f64>>,
+    /// One row for each of what stands beside the values, one value per week.
+    pub beside: Vec<Vec<f64>>,
 }
 
 impl Series {
@@ -102,6 +107,7 @@ fn bridge(keyword_id: i64, run: &[WeekValue], target: Target) -> Series {
         values: Vec::new(),
         is_filled: Vec::new(),
         components: vec![Vec::new(); run[0].components.len()],
+        beside: vec![Vec::new(); run[0].beside.len()],
     };
     for (index, next) in run.iter().enumerate() {
         let next_value = target.to_model_scale(next.value);
@@ -113,19 +119,23 @@ fn bridge(keyword_id: i64, run: &[WeekValue], target: Target) -> Series {
                 let part = f64::from(step) / step_count;
                 series.values.push(last_value + part * (next_value - last_value));
                 series.is_filled.push(true);
-                for (row, (from, to)) in series.components.iter_mut().zip(last.components.iter().zip(&next.components))
-                {
-                    row.push(from + part * (to - from));
-                }
+                bridge_rows(&mut series.components, &last.components, &next.components, part);
+                bridge_rows(&mut series.beside, &last.beside, &next.beside, part);
             }
         }
         series.values.push(next_value);
         series.is_filled.push(false);
-        for (row, level) in series.components.iter_mut().zip(&next.components) {
-            row.push(*level);
-        }
+        bridge_rows(&mut series.components, &next.components, &next.components, 1.0);
+        bridge_rows(&mut series.beside, &next.beside, &next.beside, 1.0);
     }
     series
+}
+
+/// Adds to each row what lies a part of the way between two values.
+fn bridge_rows(rows: &mut [Vec<f64>], from: &[f64], to: &[f64], part: f64) {
+    for (row, (from, to)) in rows.iter_mut().zip(from.iter().zip(to)) {
+        row.push(from + part * (to - from));
+    }
 }
 
 /// Returns the SHA-256 of series: the same data, the same fingerprint.
@@ -135,7 +145,7 @@ pub fn fingerprint(all: &[Series]) -> [u8; 32] {
         hash.update(series.keyword_id.to_le_bytes());
         hash.update(series.first_week.to_le_bytes());
         hash.update((series.values.len() as u64).to_le_bytes());
-        for value in series.values.iter().chain(series.components.iter().flatten()) {
+        for value in series.values.iter().chain(series.components.iter().chain(&series.beside).flatten()) {
             hash.update(value.to_le_bytes());
         }
         for is_filled in &series.is_filled {
@@ -273,7 +283,17 @@ pub async fn load(
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
         ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?)),
-        ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, keyword_ids, as_of).await?)),
+        ModelName::Competition => {
+            let definition = Definition::first();
+            let components = definition.components(marketplace);
+            let metrics = components.iter().map(|component| component.metric.as_str()).chain(market::METRICS);
+            let measured =
+                load_measured(db, keyword_ids, &metrics.map(str::to_owned).collect::<Vec<_>>(), as_of).await?;
+            let demand = histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?);
+            let mut histories = histories_of(&score_weeks(components, &measured));
+            market::add(&mut histories, marketplace, &measured, &demand);
+            Ok(histories)
+        }
     }
 }
 
@@ -295,7 +315,7 @@ pub async fn add_elsewhere(
         for history in &mut *histories {
             for week in &mut history.weeks {
                 let known = elsewhere.get(&(history.keyword_id, week.week));
-                week.components.push(known.copied().unwrap_or(f64::NAN));
+                week.beside.push(known.copied().unwrap_or(f64::NAN));
             }
         }
     }
@@ -367,7 +387,7 @@ async fn load_demand(
     Ok(weeks)
 }
 
-/// Returns the marketplaces whose demand stands beside that of one, in the order of [`WeekValue::components`].
+/// Returns the marketplaces whose demand stands beside that of one, in the order of [`WeekValue::beside`].
 pub fn others(marketplace: Marketplace) -> impl Iterator<Item = Marketplace> {
     Marketplace::ALL.into_iter().filter(move |other| *other != marketplace)
 }
@@ -415,7 +435,12 @@ fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
         // A week without a value is a gap: a keyword beyond the end of the list is not one that nobody wants.
         let Some(value) = week.value else { continue };
         let history = histories.entry(week.keyword_id).or_insert_with(|| empty(week.keyword_id));
-        history.weeks.push(WeekValue { week: week_of(week.week_start_date), value, components: Vec::new() });
+        history.weeks.push(WeekValue {
+            week: week_of(week.week_start_date),
+            value,
+            components: Vec::new(),
+            beside: Vec::new(),
+        });
         remember(&mut history.sources, &week.resource);
     }
     histories.into_values().collect()
@@ -501,6 +526,7 @@ pub fn histories_of(scored: &[ScoredWeek]) -> Vec<History> {
             week: week_of(week.week_start_date),
             value: week.score.score,
             components: week.score.levels.clone(),
+            beside: Vec::new(),
         });
         week.resources.iter().for_each(|resource| remember(&mut history.sources, resource));
     }
@@ -523,7 +549,8 @@ mod tests {
     use super::*;
 
     fn history(weeks: &[i32]) -> History {
-        let weeks = weeks.iter().map(|&week| WeekValue { week, value: f64::from(week), components: vec![] }).collect();
+        let value = |&week: &i32| WeekValue { week, value: f64::from(week), components: vec![], beside: vec![] };
+        let weeks = weeks.iter().map(value).collect();
         History { keyword_id: 1, weeks, sources: vec![] }
     }
 

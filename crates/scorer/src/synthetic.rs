@@ -39,7 +39,7 @@ pub fn counts(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                     wander = 0.9 * wander + 0.05 * dice.normal();
                     let season = height * (std::f64::consts::TAU * (f64::from(week) - peak) / 52.18).cos();
                     let log = level + trend * f64::from(week) / 52.0 + season + wander + 0.05 * dice.normal();
-                    WeekValue { week: 2_800 + week, value: log.exp(), components: Vec::new() }
+                    WeekValue { week: 2_800 + week, value: log.exp(), components: Vec::new(), beside: Vec::new() }
                 })
                 .collect();
             History { keyword_id, weeks, sources: vec!["test".to_owned()] }
@@ -60,7 +60,7 @@ pub fn scores(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                         *level = (*level + 0.4 * (mean - *level) + 0.05 * dice.normal()).clamp(0.0, 1.0);
                     }
                     let value = 0.5 * levels[0] + 0.5 * levels[1];
-                    WeekValue { week: 2_800 + week, value, components: levels.to_vec() }
+                    WeekValue { week: 2_800 + week, value, components: levels.to_vec(), beside: Vec::new() }
                 })
                 .collect();
             History { keyword_id, weeks, sources: vec!["test".to_owned()] }

@@ -138,6 +138,7 @@ fn of_keyword(keyword: usize, values: &[f64]) -> Series {
         values: values.iter().map(|value| value.ln_1p()).collect(),
         is_filled: vec![false; values.len()],
         components: Vec::new(),
+        beside: Vec::new(),
     }
 }
 

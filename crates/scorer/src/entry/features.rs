@@ -1,11 +1,13 @@
 //! What the model sees of a keyword at the end of a week.
 
-use super::{COHORT_WEEKS, HORIZON_WEEKS, Look, Outcome, Prior, Results};
+use super::{COHORT_WEEKS, HORIZON_WEEKS, Look, Outcome, Part, Prior, Results};
+use crate::market;
 
 /// Version of the list and of how it is read.
-pub const ENTRY_FEATURE_SET_VERSION: &str = "entry_features_v1";
+pub const ENTRY_FEATURE_SET_VERSION: &str = "entry_features_v2";
 
-/// The features, in order; the components of the published score follow, each with its level and its change over 13 weeks.
+/// The features, in order; the components of the published score and the market follow, each with its level and its change over
+/// 13 weeks, but for the price its change alone.
 pub const NAMES: [&str; 13] = [
     "difficulty_1_cohort",
     "difficulty_3_cohorts",
@@ -39,11 +41,15 @@ pub fn features(results: &Results, week: i32, prior: &Prior) -> Vec<f64> {
     for of in [|look: &Look| look.fresh_share, |look: &Look| look.turnover, |look: &Look| Some(look.tenure)] {
         all.extend([4, 13].map(|weeks| mean(results.looks_within(week - weeks, week).iter().filter_map(of))));
     }
-    let part_count = results.parts.first().map_or(0, |(_, levels)| levels.len());
-    let (now, then) = (part_at(results, week), part_at(results, week - 13));
-    for part in 0..part_count {
-        let (level, before) = (now.map_or(f64::NAN, |at| at[part]), then.map_or(f64::NAN, |at| at[part]));
-        all.extend([level, level - before]);
+    let (now, then) = (at(&results.parts, week), at(&results.parts, week - 13));
+    for part in 0..results.parts.first().map_or(0, |part| part.components.len()) {
+        let level = |at: Option<&Part>| at.map_or(f64::NAN, |at| at.components[part]);
+        all.extend([level(now), level(now) - level(then)]);
+    }
+    for part in 0..results.parts.first().map_or(0, |part| part.market.len()) {
+        let level = |at: Option<&Part>| at.map_or(f64::NAN, |at| at.market[part]);
+        all.extend((part != market::PRICE).then(|| level(now)));
+        all.push(level(now) - level(then));
     }
     all
 }
@@ -56,10 +62,9 @@ fn cohorts(results: &Results, week: i32, count: i32) -> Outcome {
         .fold(Outcome::default(), Outcome::and)
 }
 
-fn part_at(results: &Results, week: i32) -> Option<&[f64]> {
-    let end = results.parts.partition_point(|(at, _)| *at <= week);
-    let (at, levels) = results.parts[..end].last()?;
-    (week - at < PART_AGE_WEEKS_MAX).then_some(levels)
+fn at(parts: &[Part], week: i32) -> Option<&Part> {
+    let end = parts.partition_point(|part| part.week <= week);
+    parts[..end].last().filter(|part| week - part.week < PART_AGE_WEEKS_MAX)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

@@ -30,8 +30,19 @@ pub struct Results {
     pub looks: Vec<Look>,
     /// The listings that were new, by the week in which they were first seen.
     pub newcomers: Vec<Newcomer>,
-    /// The components of the published score by week, ascending; of the weeks that have them.
-    pub parts: Vec<(i32, Vec<f64>)>,
+    /// The weeks that have a published score, ascending.
+    pub parts: Vec<Part>,
+}
+
+/// What a published score of a week was made of, and what stands beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// The week, counted.
+    pub week: i32,
+    /// The components, between 0 and 1.
+    pub components: Vec<f64>,
+    /// The market, in the order of [`market::NAMES`](crate::market::NAMES).
+    pub market: Vec<f64>,
 }
 
 /// A week in which the results were looked at.

@@ -2,6 +2,7 @@
 
 use super::learn::features_at;
 use super::*;
+use crate::market;
 use crate::synthetic::Dice;
 
 const TOP: i32 = 24;
@@ -77,8 +78,11 @@ fn a_feature_never_sees_the_future() {
         changed.retain(|appearance| !appearance.weeks.is_empty());
         let mut results = [truth, changed].map(|seen| Results::gather(1, TOP, &seen));
         for (results, value) in results.iter_mut().zip([0.1, 0.9]) {
-            results.parts =
-                (0..60).map(|at| (2_800 + at, vec![if 2_800 + at <= until { 0.5 } else { value }])).collect();
+            let part = |week| {
+                let level = if week <= until { 0.5 } else { value };
+                Part { week, components: vec![level], market: vec![level; market::NAMES.len()] }
+            };
+            results.parts = (2_800..2_860).map(part).collect();
         }
         for week in [until - 9, until - 1, until] {
             let [before, after] = [0, 1].map(|at| bits(&features(&results[at], week, &PUBLISHED_PRIOR)));

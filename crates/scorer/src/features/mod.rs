@@ -11,6 +11,7 @@ mod intermittency;
 mod lags;
 mod lead;
 mod levels;
+mod market;
 mod panel;
 mod season;
 mod volatility;
@@ -22,7 +23,7 @@ pub use panel::{FeatureError, Panel, Row};
 use crate::target::ModelName;
 
 /// Version of the two tables and of how they are read.
-pub const FEATURE_SET_VERSION: &str = "features_v2";
+pub const FEATURE_SET_VERSION: &str = "features_v3";
 
 /// The number of horizons: 1 to 8 weeks after the last observed one.
 pub const HORIZON_COUNT: usize = 8;
@@ -87,6 +88,8 @@ pub enum Kind {
     Component,
     /// The change of a component over the last weeks.
     ComponentChange,
+    /// The change, over the last weeks, of what is known of the market.
+    MarketChange,
 }
 
 impl Kind {
@@ -95,15 +98,20 @@ impl Kind {
         matches!(self, Kind::SameWeek | Kind::SameMove | Kind::MoveInto | Kind::MoveOutOf)
     }
 
-    /// Tells whether there is one for each component of the score or, of demand, for each other marketplace.
+    /// Tells whether there is one for each component of the score.
     fn is_by_component(self) -> bool {
-        matches!(self, Kind::Lead | Kind::Component | Kind::ComponentChange)
+        matches!(self, Kind::Component | Kind::ComponentChange)
+    }
+
+    /// Tells whether there is one for each other marketplace or, of competition, for each thing that is known of the market.
+    fn is_by_beside(self) -> bool {
+        matches!(self, Kind::Lead | Kind::MarketChange)
     }
 
     /// Writes a feature as a polars expression over the long frame.
     ///
-    /// `horizon` and `component` count only where there is one for each.
-    fn expression(self, size: u32, horizon: u32, component: usize) -> PolarsResult<Expr> {
+    /// `horizon` and `place`, that of a component or of what stands beside the values, count only where there is one for each.
+    fn expression(self, size: u32, horizon: u32, place: usize) -> PolarsResult<Expr> {
         match self {
             Kind::Lag => lags::lag(size),
             Kind::Mean => levels::mean(size),
@@ -124,9 +132,10 @@ impl Kind {
             Kind::FilledShare => intermittency::filled_share(size),
             Kind::LargestRise => events::largest_rise(size),
             Kind::LargestFall => events::largest_fall(size),
-            Kind::Lead => lead::lead(size, component),
-            Kind::Component => competition::level(component),
-            Kind::ComponentChange => competition::change(size, component),
+            Kind::Lead => lead::lead(size, place),
+            Kind::Component => competition::level(place),
+            Kind::ComponentChange => competition::change(size, place),
+            Kind::MarketChange => market::change(size, place),
         }
     }
 }
@@ -138,7 +147,7 @@ pub enum Scaling {
     Relative,
     /// Divided by the mean absolute change, asinh.
     Scaled,
-    /// In changes of its own already, asinh.
+    /// On a scale of its own already, asinh.
     Squeezed,
     /// As it is.
     Plain,
@@ -172,7 +181,8 @@ pub const DEMAND: &[Family] = &[
     Family { kind: Kind::Lead,        sizes: &[1, 4, 8],                            scaling: Scaling::Squeezed },
 ];
 
-/// The features of competition. A component's features are repeated for each component the marketplace offers.
+/// The features of competition. A component's features are repeated for each component the marketplace offers, those of the
+/// market for each of [`market::NAMES`](crate::market::NAMES).
 #[rustfmt::skip]
 pub const COMPETITION: &[Family] = &[
     Family { kind: Kind::Lag,             sizes: &[1, 2, 3, 4, 5, 6, 7, 8, 12], scaling: Scaling::Relative },
@@ -183,6 +193,7 @@ pub const COMPETITION: &[Family] = &[
     Family { kind: Kind::FilledShare,     sizes: &[8],                          scaling: Scaling::Plain },
     Family { kind: Kind::Component,       sizes: &[0],                          scaling: Scaling::Plain },
     Family { kind: Kind::ComponentChange, sizes: &[4, 8, 13],                   scaling: Scaling::Plain },
+    Family { kind: Kind::MarketChange,    sizes: &[4, 8, 13],                   scaling: Scaling::Squeezed },
 ];
 
 /// Returns the table of a model.

@@ -69,7 +69,8 @@ impl Panel {
     /// Builds some features of every week of some series; a model that reads none needs the rows alone.
     pub fn build(series: Vec<Series>, families: &[Family]) -> Result<Panel, FeatureError> {
         let component_count = series.first().map_or(0, |series| series.components.len());
-        let shared = plan_shared(families, component_count)?;
+        let beside_count = series.first().map_or(0, |series| series.beside.len());
+        let shared = plan_shared(families, component_count, beside_count)?;
         let by_horizon = (1..=HORIZON_COUNT as u32)
             .map(|horizon| plan_horizon(families, horizon))
             .collect::<PolarsResult<Vec<_>>>()?;
@@ -138,21 +139,23 @@ impl Block {
     }
 }
 
-fn plan_shared(families: &[Family], component_count: usize) -> PolarsResult<Vec<Planned>> {
+fn plan_shared(families: &[Family], component_count: usize, beside_count: usize) -> PolarsResult<Vec<Planned>> {
     let mut all = Vec::new();
     for &Family { kind, sizes, scaling } in families.iter().filter(|family| !family.kind.is_by_horizon()) {
+        let place_count = match kind {
+            _ if kind.is_by_component() => Some(component_count),
+            _ if kind.is_by_beside() => Some(beside_count),
+            _ => None,
+        };
         for &size in sizes {
-            if kind.is_by_component() {
-                for component in 0..component_count {
-                    let name = format!("{kind:?}_{component}_{size}");
-                    all.push(Planned { name, scaling, expression: kind.expression(size, 0, component)? });
-                }
-            } else {
-                all.push(Planned {
-                    name: format!("{kind:?}_{size}"),
-                    scaling,
-                    expression: kind.expression(size, 0, 0)?,
-                });
+            let Some(place_count) = place_count else {
+                let name = format!("{kind:?}_{size}");
+                all.push(Planned { name, scaling, expression: kind.expression(size, 0, 0)? });
+                continue;
+            };
+            for place in 0..place_count {
+                let name = format!("{kind:?}_{place}_{size}");
+                all.push(Planned { name, scaling, expression: kind.expression(size, 0, place)? });
             }
         }
     }
@@ -173,6 +176,11 @@ fn plan_horizon(families: &[Family], horizon: u32) -> PolarsResult<Vec<Planned>>
 /// Returns the column that holds a component.
 pub(super) fn component(number: usize) -> String {
     format!("component_{number}")
+}
+
+/// Returns the column that holds something that stands beside the values.
+pub(super) fn beside(number: usize) -> String {
+    format!("beside_{number}")
 }
 
 /// Writes what was some weeks before in the same series.
@@ -219,10 +227,19 @@ fn long_frame(all: &[Series]) -> PolarsResult<DataFrame> {
     ];
     for number in 0..all.first().map_or(0, |series| series.components.len()) {
         let values = all.iter().flat_map(|series| &series.components[number]);
-        let known: Vec<Option<f64>> = values.map(|&value| (!value.is_nan()).then_some(value)).collect();
-        columns.push(Column::new(component(number).into(), known));
+        columns.push(known(&component(number), values));
+    }
+    for number in 0..all.first().map_or(0, |series| series.beside.len()) {
+        let values = all.iter().flat_map(|series| &series.beside[number]);
+        columns.push(known(&beside(number), values));
     }
     DataFrame::new(week_count, columns)
+}
+
+/// Makes a column in which what is no number is absent.
+fn known<'a>(name: &str, values: impl Iterator<Item = &'a f64>) -> Column {
+    let known: Vec<Option<f64>> = values.map(|&value| (!value.is_nan()).then_some(value)).collect();
+    Column::new(name.into(), known)
 }
 
 /// Returns the observed weeks that have a scale, and where they lie in the long frame.

@@ -32,11 +32,11 @@ fn knowledge(panel: &Panel, until: i32) -> Vec<(i64, i32, Vec<u64>)> {
 fn a_feature_never_sees_the_future() {
     let mut dice = Dice::new(11);
     let mut counts = synthetic::counts(1, 4, 120);
-    for week in counts.iter_mut().flat_map(|history| &mut history.weeks) {
-        week.components = vec![dice.normal(), if dice.unit() < 0.1 { f64::NAN } else { dice.normal() }];
+    let mut scores = synthetic::scores(2, 4, 60);
+    for week in counts.iter_mut().chain(&mut scores).flat_map(|history| &mut history.weeks) {
+        week.beside = vec![dice.normal(), if dice.unit() < 0.1 { f64::NAN } else { dice.normal() }];
     }
-    for (model_name, histories) in [(ModelName::Demand, counts), (ModelName::Competition, synthetic::scores(2, 4, 60))]
-    {
+    for (model_name, histories) in [(ModelName::Demand, counts), (ModelName::Competition, scores)] {
         for _ in 0..4 {
             let until = histories[0].weeks[0].week + 20 + (dice.unit() * 35.0) as i32;
             let mut changed = histories.clone();
@@ -46,7 +46,7 @@ fn a_feature_never_sees_the_future() {
                 history.weeks.retain(|week| week.week <= until || dice.unit() > loss);
                 for week in history.weeks.iter_mut().filter(|week| week.week > until) {
                     week.value = if model_name == ModelName::Demand { 1_000.0 * dice.unit() } else { dice.unit() };
-                    week.components.iter_mut().for_each(|level| *level = dice.unit());
+                    week.components.iter_mut().chain(&mut week.beside).for_each(|level| *level = dice.unit());
                 }
             }
             let truth = knowledge(&build(&histories, model_name), until);
@@ -110,9 +110,9 @@ fn a_lead_is_the_move_of_the_other_marketplace_until_the_week_before() {
     // The other marketplace moves by one a week, twice as far in its last two weeks; it does not know the second keyword.
     for (position, week) in histories[0].weeks.iter_mut().enumerate() {
         let jump = if position >= 58 { f64::from(position as i32 - 57) } else { 0.0 };
-        week.components = vec![position as f64 + jump];
+        week.beside = vec![position as f64 + jump];
     }
-    histories[1].weeks.iter_mut().for_each(|week| week.components = vec![f64::NAN]);
+    histories[1].weeks.iter_mut().for_each(|week| week.beside = vec![f64::NAN]);
     let panel = build(&histories, ModelName::Demand);
     let last =
         |keyword_id: i64| panel.rows.iter().rposition(|row| panel.series[row.series].keyword_id == keyword_id).unwrap();

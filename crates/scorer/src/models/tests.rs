@@ -73,7 +73,7 @@ fn a_line_follows_another_marketplace_that_moves_first() {
         (1..wander.len()).for_each(|week| wander[week] = wander[week - 1] + 0.3 * dice.normal());
         for (position, week) in history.weeks.iter_mut().enumerate() {
             week.value = (5.0 + wander[position]).exp();
-            week.components = vec![wander[position + 2]];
+            week.beside = vec![wander[position + 2]];
         }
     }
     let error = |histories: &[crate::series::History]| {
@@ -81,7 +81,7 @@ fn a_line_follows_another_marketplace_that_moves_first() {
         measure(&panel, &mut ElasticNet::from(Anchor::LastValue)).model_error.unwrap()
     };
     let led = error(&histories);
-    histories.iter_mut().flat_map(|history| &mut history.weeks).for_each(|week| week.components = vec![f64::NAN]);
+    histories.iter_mut().flat_map(|history| &mut history.weeks).for_each(|week| week.beside = vec![f64::NAN]);
     assert!(led < 0.9 * error(&histories), "{led}");
 }
 

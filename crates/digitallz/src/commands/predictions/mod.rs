@@ -202,12 +202,13 @@ pub async fn latest(
            left join analytics.prediction_accuracy_summary_v1 accuracy
                using (marketplace, target_kind, target_metric, horizon_days, history_class)
            where is_latest
-             and keyword_id in (
+             -- As an array the keywords reach into the view, which then reads no others.
+             and keyword_id = any(array(
                  select keyword_id from core.keywords
                  where ($1::text is null or marketplace = $1)
                    and ($2::text is null or strpos(keyword_text, lower($2)) > 0)
                  order by marketplace, market, keyword_text
-                 limit $4)
+                 limit $4))
              and ($3::integer is null or predictions.horizon_days = $3 * 7)
            order by predictions.marketplace, locale, keyword_text, predictions.target_kind desc,
                     predictions.horizon_days"#,
