@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::Measured;
 
 /// Draws of series for the interval of the OWA.
-const DRAWS: usize = 1_000;
+pub const DRAWS: usize = 1_000;
 
 /// Prints a table for each class and one for all; returns the numbers.
 pub fn print(measured: &[Measured]) -> Value {

@@ -1,4 +1,4 @@
-//! Dirty histories and young ones, on every third series, beside what is said of them clean and whole.
+//! Dirty histories, on every third series, beside what is said of them clean; and young ones among whole ones.
 
 use digitallz_scorer::forecasting::Trained;
 use digitallz_scorer::forecasting::metrics::{self, Errors};
@@ -7,11 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::Measured;
 
-/// Every so many series are taken, to save time.
+/// Every so many series are made dirty, to save time.
 const EVERY: usize = 3;
-
-/// Of these, every so many are young.
-const YOUNG_EVERY: usize = 2;
 
 /// Lengths of young histories.
 const LENGTHS: [usize; 5] = [2, 4, 8, 16, 26];
@@ -19,8 +16,8 @@ const LENGTHS: [usize; 5] = [2, 4, 8, 16, 26];
 const SEED: u64 = 7;
 
 /// Measures all of it; prints a line each.
-pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
-    let all: Vec<&Vec<f64>> = all.iter().step_by(EVERY).collect();
+pub fn measure(series: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
+    let all: Vec<&Vec<f64>> = series.iter().step_by(EVERY).collect();
     let places: Vec<usize> = (0..all.len()).collect();
     let whole = |place: usize| &all[place][..all[place].len() - horizons];
     let actual = |place: usize| &all[place][all[place].len() - horizons..];
@@ -49,22 +46,31 @@ pub fn measure(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
         numbers.insert(name.to_owned(), json!(value));
     }
 
+    numbers.insert("young".to_owned(), young(series, horizons)?);
+    Ok(Value::Object(numbers))
+}
+
+/// Measures forecasts of series of which the last points alone are known: of one half among the whole other half, then of the
+/// other.
+fn young(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
+    let places: Vec<usize> = (0..all.len()).collect();
+    let whole = |place: usize| &all[place][..all[place].len() - horizons];
+    let actual = |place: usize| &all[place][all[place].len() - horizons..];
+    let mut numbers = Map::new();
     for length in LENGTHS {
         eprintln!("robustness: {length} points");
-        let is_young = |place: usize| place.is_multiple_of(YOUNG_EVERY);
-        let histories: Vec<Vec<Option<f64>>> = places
-            .iter()
-            .map(|&place| {
-                let history = whole(place);
-                let from = if is_young(place) { history.len() - length } else { 0 };
-                history[from..].iter().copied().map(Some).collect()
-            })
-            .collect();
-        let mut young = run(&histories)?;
-        young.retain(|measured| is_young(measured.series));
-        let value = owa(&young);
-        println!("  {length:>2} points  OWA {value:.4}");
-        numbers.insert(format!("points_{length}"), json!(value));
+        let mut measured = Vec::new();
+        for half in 0..2 {
+            let is_young = |place: usize| place % 2 == half;
+            let from = |place: usize| if is_young(place) { whole(place).len().saturating_sub(length) } else { 0 };
+            let histories: Vec<Vec<Option<f64>>> =
+                places.iter().map(|&place| whole(place)[from(place)..].iter().copied().map(Some).collect()).collect();
+            let of_all = crate::measure(&histories, None, &places, horizons, &whole, &actual)?;
+            measured.extend(of_all.into_iter().filter(|measured| is_young(measured.series)));
+        }
+        let (value, (low, high)) = (owa(&measured), interval(&measured));
+        println!("  {length:>2} points  OWA {value:.4}, {low:.3} to {high:.3} when the series are drawn anew");
+        numbers.insert(format!("points_{length}"), json!({ "owa": value, "owa_lo": low, "owa_hi": high }));
     }
     Ok(Value::Object(numbers))
 }
@@ -83,7 +89,17 @@ fn uncleaned<'a>(
 }
 
 fn owa(measured: &[Measured]) -> f64 {
-    let ours: Vec<Errors> = measured.iter().map(|measured| measured.ours).collect();
-    let naive: Vec<Errors> = measured.iter().map(|measured| measured.baselines[0]).collect();
+    let (ours, naive) = beside_naive(measured);
     metrics::summary(&ours, &naive).owa
+}
+
+/// Returns where the OWA lies when the series are drawn anew, 95 %.
+fn interval(measured: &[Measured]) -> (f64, f64) {
+    let (ours, naive) = beside_naive(measured);
+    let series: Vec<usize> = measured.iter().map(|measured| measured.series).collect();
+    metrics::bootstrap_owa(&ours, &naive, &series, crate::report::DRAWS, SEED)
+}
+
+fn beside_naive(measured: &[Measured]) -> (Vec<Errors>, Vec<Errors>) {
+    measured.iter().map(|measured| (measured.ours, measured.baselines[0])).unzip()
 }

@@ -2,11 +2,12 @@
 //!
 //! Everything begins at a base: of young series the level that follows each new value by the usual part of the way, because a
 //! last value is partly chance nearly everywhere and few points cannot show it; naive where that was worse at the rolling
-//! origins, and of older series. An expert passes when it beat the base at the origins by more than noise. The best of those that passed and those that come near it, by its own noise, are put together
-//! with equal weights. Where all of these have learnt from other series, the best of those that have not and passed is mixed in:
-//! when times change at once for all series, it errs otherwise than they do. How far the mean is then followed away from the
-//! base, from not at all to all the way, is what can be defended: the share whose gain, less its noise, is greatest. Noise is
-//! how much the gain differs between series, or between stretches of time where that is more: series move together.
+//! origins, and of older series. An expert passes when it beat the base at the origins by more than noise. The best of those
+//! that passed and those that come near it, by its own noise, are put together with equal weights. Where all of these have learnt
+//! from other series, the best of those that have not and passed is mixed in: when times change at once for all series, it errs
+//! otherwise than they do. How far the mean is then followed away from the base, from not at all to all the way, is what can be
+//! defended: the share whose gain, less its noise, is greatest. Noise is how much the gain differs between series, or between
+//! stretches of time where that is more: series move together.
 
 use std::collections::BTreeMap;
 
@@ -160,7 +161,7 @@ impl<'a> Evidence<'a> {
             let point = combined(self.base, experts, hedge, share, &case.answers, horizon, last);
             let actual = case.actual[horizon - 1];
             smape += symmetric(actual, point);
-            mase += (actual - point).abs() / case.scale;
+            mase += (actual - point).abs() / case.unit;
         }
         (smape, mase)
     }
@@ -217,7 +218,7 @@ mod tests {
                 let mut answers: Answers = vec![None; Expert::ALL.len()];
                 answers[Expert::Naive as usize] = Some(vec![10.0; 3]);
                 answers[Expert::Theta as usize] = Some(vec![said(series); 3]);
-                Case { series, stretch: series % 4 / 2, history, actual, scale: 1.0, answers }
+                Case { series, stretch: series % 4 / 2, history, actual, scale: 1.0, unit: 1.0, answers }
             })
             .collect()
     }

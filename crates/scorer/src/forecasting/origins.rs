@@ -3,6 +3,8 @@
 //! Each class of histories has origins of its own. Its members stand there with what they had; where they are few or too
 //! young to look back, longer series stand in, cut down to a member's length.
 
+use std::ops::RangeInclusive;
+
 use linfa_linear::LinearError;
 
 use super::classes::{Class, POINTS_MIN};
@@ -25,6 +27,9 @@ pub struct Case<'a> {
     pub actual: &'a [f64],
     /// The mean absolute change of the history, see [`Known::scale`].
     pub scale: f64,
+    /// What its errors are measured in when experts are judged: the mean absolute change of the series until then, which a
+    /// history of few points cannot show itself.
+    pub unit: f64,
     /// What the experts said.
     pub answers: Answers,
 }
@@ -50,8 +55,8 @@ const ORIGINS_OF_SHORT_MAX: usize = 8;
 /// A member must have had such a share of the shortest history of its class.
 const SHARE_OF_CLASS: f64 = 0.6;
 
-/// Returns how the training examples of a class are taken.
-pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Take {
+/// Returns how the training examples of a class are taken, whose members have so many points.
+pub fn take(class: Class, lengths: &RangeInclusive<usize>, horizons: usize, end_gap: usize, season: usize) -> Take {
     let history_min = match class.from {
         0..8 => POINTS_MIN,
         8..26 => 6,
@@ -59,6 +64,9 @@ pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Tak
         from => from.min(season).min(30),
     };
     let history_max = if class.is_longest() { usize::MAX } else { class.until - 1 };
+    // Of so few points each more says much: series of two are taught by series of two, and of three as they will soon have.
+    let (history_min, history_max) =
+        if class.is_cold_start() { (*lengths.start(), lengths.end() + 1) } else { (history_min, history_max) };
     Take {
         horizons,
         stride: 1,
@@ -82,6 +90,7 @@ pub fn replay<'a>(
     seed: u64,
 ) -> Result<Vec<Case<'a>>, LinearError<f64>> {
     let mut cases = Vec::new();
+    let lengths = lengths(all, members);
     let gaps = gaps(all, members, class, horizons);
     let of_members: Vec<_> = gaps.iter().map(|&gap| standing_members(all, members, class, gap)).collect();
     let is_enough = class.is_longest() || of_members.iter().map(Vec::len).sum::<usize>() >= CASES_ENOUGH;
@@ -94,21 +103,29 @@ pub fn replay<'a>(
         if places.is_empty() {
             continue;
         }
-        let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season), seed)?;
+        let team = Team::fit(all, shape, &take(class, &lengths, horizons, end_gap, shape.season), seed)?;
         let histories: Vec<Known<'a>> =
             places.iter().map(|&(series, from, until)| all[series].part(from, until)).collect();
         let answers = team.ask(&histories);
         for ((&(series, _, until), history), answers) in places.iter().zip(&histories).zip(answers) {
             let scale = history.scale();
+            let whole = if class.is_young(shape.season) { all[series].part(0, until).scale() } else { scale };
             if scale > 0.0 {
+                let unit = if whole > 0.0 { whole } else { scale };
                 let history = history.values;
                 let actual = &all[series].values[until..until + horizons];
                 let stretch = end_gap / horizons;
-                cases.push(Case { series, stretch, history, actual, scale, answers });
+                cases.push(Case { series, stretch, history, actual, scale, unit, answers });
             }
         }
     }
     Ok(cases)
+}
+
+/// Returns how many points the members have, from the youngest to the oldest.
+pub fn lengths(all: &[Known<'_>], members: &[usize]) -> RangeInclusive<usize> {
+    let lengths = || members.iter().map(|&member| all[member].len());
+    lengths().min().unwrap_or(POINTS_MIN)..=lengths().max().unwrap_or(POINTS_MIN)
 }
 
 /// Returns how far before the ends of the series the origins lie.
@@ -145,4 +162,34 @@ fn standing_in(all: &[Known<'_>], members: &[usize], class: Class, end_gap: usiz
         }
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shortest_are_taught_by_series_as_short_as_they_are_and_will_soon_be() {
+        let taken = |count: usize, lengths| {
+            let class = Class::of(count, 52).unwrap();
+            let take = take(class, &lengths, 8, 0, 52);
+            (take.history_min, take.shown_min, take.history_max)
+        };
+        assert_eq!(taken(2, 2..=2), (2, 2, 3));
+        assert_eq!(taken(4, 3..=6), (3, 3, 7));
+        assert_eq!(taken(9, 9..=9), (6, 6, 25));
+        assert_eq!(taken(60, 60..=80), (30, 103, 103));
+    }
+
+    #[test]
+    fn a_young_history_is_judged_in_the_scale_of_the_whole_series() {
+        // They jump by nothing or by fifty, about every other week.
+        let jumps = |number: i64| (0..104).map(move |week| 100.0 + 50.0 * ((week * week / number) % 2) as f64);
+        let mut all: Vec<Vec<f64>> = (3..11).map(|number| jumps(number).collect()).collect();
+        all.push(vec![100.0, 101.0, 100.0]);
+        let known: Vec<Known<'_>> = all.iter().map(|values| Known::alone(values)).collect();
+        let cases = replay(&known, &[8], Class::of(3, 52).unwrap(), &Shape::of_season(52), 4, 7).unwrap();
+        assert!(cases.iter().any(|case| case.scale == 50.0) && cases.iter().any(|case| case.scale == 25.0));
+        assert!(cases.iter().all(|case| case.history.len() == 3 && (10.0..40.0).contains(&case.unit)));
+    }
 }
