@@ -37,11 +37,6 @@ impl Class {
         self.until <= season / 2
     }
 
-    /// Tells whether its histories are the shortest: most of what is known of them is borrowed from others.
-    pub fn is_cold_start(self) -> bool {
-        self.from == POINTS_MIN
-    }
-
     /// Tells whether a history of so many points belongs to it.
     pub fn holds(self, count: usize) -> bool {
         (self.from..self.until).contains(&count)

@@ -217,8 +217,7 @@ impl TrainedClass {
             cases.par_iter().map(|case| About::new(case.history, case.scale, &case.answers)).collect();
         let intervals = Intervals::learn(&cases, &points, &abouts, horizons)?;
         let directions = Directions::learn(&cases, &points, &abouts, &intervals);
-        let take = origins::take(class, &origins::lengths(all, members), horizons, 0, shape.season);
-        let mut team = Team::fit(all, shape, &take, settings.seed)?;
+        let mut team = Team::fit(all, shape, &origins::take(class, horizons, 0, shape.season), settings.seed)?;
         let report = ClassReport { class, series_count: members.len(), case_count: cases.len(), panels };
         team.keep(&asked(&report.panels));
         Ok(TrainedClass { report, team, intervals, directions })

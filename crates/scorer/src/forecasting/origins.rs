@@ -3,8 +3,6 @@
 //! Each class of histories has origins of its own. Its members stand there with what they had; where they are few or too
 //! young to look back, longer series stand in, cut down to a member's length.
 
-use std::ops::RangeInclusive;
-
 use linfa_linear::LinearError;
 
 use super::classes::{Class, POINTS_MIN};
@@ -55,8 +53,8 @@ const ORIGINS_OF_SHORT_MAX: usize = 8;
 /// A member must have had such a share of the shortest history of its class.
 const SHARE_OF_CLASS: f64 = 0.6;
 
-/// Returns how the training examples of a class are taken, whose members have so many points.
-pub fn take(class: Class, lengths: &RangeInclusive<usize>, horizons: usize, end_gap: usize, season: usize) -> Take {
+/// Returns how the training examples of a class are taken.
+pub fn take(class: Class, horizons: usize, end_gap: usize, season: usize) -> Take {
     let history_min = match class.from {
         0..8 => POINTS_MIN,
         8..26 => 6,
@@ -64,9 +62,6 @@ pub fn take(class: Class, lengths: &RangeInclusive<usize>, horizons: usize, end_
         from => from.min(season).min(30),
     };
     let history_max = if class.is_longest() { usize::MAX } else { class.until - 1 };
-    // Of so few points each more says much: series of two are taught by series of two, and of three as they will soon have.
-    let (history_min, history_max) =
-        if class.is_cold_start() { (*lengths.start(), lengths.end() + 1) } else { (history_min, history_max) };
     Take {
         horizons,
         stride: 1,
@@ -90,7 +85,6 @@ pub fn replay<'a>(
     seed: u64,
 ) -> Result<Vec<Case<'a>>, LinearError<f64>> {
     let mut cases = Vec::new();
-    let lengths = lengths(all, members);
     let gaps = gaps(all, members, class, horizons);
     let of_members: Vec<_> = gaps.iter().map(|&gap| standing_members(all, members, class, gap)).collect();
     let is_enough = class.is_longest() || of_members.iter().map(Vec::len).sum::<usize>() >= CASES_ENOUGH;
@@ -103,7 +97,7 @@ pub fn replay<'a>(
         if places.is_empty() {
             continue;
         }
-        let team = Team::fit(all, shape, &take(class, &lengths, horizons, end_gap, shape.season), seed)?;
+        let team = Team::fit(all, shape, &take(class, horizons, end_gap, shape.season), seed)?;
         let histories: Vec<Known<'a>> =
             places.iter().map(|&(series, from, until)| all[series].part(from, until)).collect();
         let answers = team.ask(&histories);
@@ -120,12 +114,6 @@ pub fn replay<'a>(
         }
     }
     Ok(cases)
-}
-
-/// Returns how many points the members have, from the youngest to the oldest.
-pub fn lengths(all: &[Known<'_>], members: &[usize]) -> RangeInclusive<usize> {
-    let lengths = || members.iter().map(|&member| all[member].len());
-    lengths().min().unwrap_or(POINTS_MIN)..=lengths().max().unwrap_or(POINTS_MIN)
 }
 
 /// Returns how far before the ends of the series the origins lie.
@@ -167,19 +155,6 @@ fn standing_in(all: &[Known<'_>], members: &[usize], class: Class, end_gap: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_shortest_are_taught_by_series_as_short_as_they_are_and_will_soon_be() {
-        let taken = |count: usize, lengths| {
-            let class = Class::of(count, 52).unwrap();
-            let take = take(class, &lengths, 8, 0, 52);
-            (take.history_min, take.shown_min, take.history_max)
-        };
-        assert_eq!(taken(2, 2..=2), (2, 2, 3));
-        assert_eq!(taken(4, 3..=6), (3, 3, 7));
-        assert_eq!(taken(9, 9..=9), (6, 6, 25));
-        assert_eq!(taken(60, 60..=80), (30, 103, 103));
-    }
 
     #[test]
     fn a_young_history_is_judged_in_the_scale_of_the_whole_series() {
