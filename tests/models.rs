@@ -547,7 +547,7 @@ async fn a_model_sees_what_another_marketplace_knew_of_the_same_text_by_then() {
     let seen = || async {
         let (db, demand, ebay, keyword_ids) = (&world.database.db, ModelName::Demand, Marketplace::Ebay, [1, 2]);
         let mut histories = series::load(db, demand, ebay, &keyword_ids, noon(11)).await.unwrap();
-        series::add_elsewhere(db, demand, ebay, &keyword_ids, noon(11), &mut histories).await.unwrap();
+        series::add_beside(db, demand, ebay, &keyword_ids, noon(11), &mut histories).await.unwrap();
         let weeks = |history: &History| -> Vec<(usize, f64)> {
             // Amazon comes before Etsy.
             let of_etsy = history.weeks.iter().map(|week| week.beside[1]).enumerate();

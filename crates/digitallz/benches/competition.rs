@@ -13,11 +13,11 @@ use digitallz_sandbox::{
 };
 use digitallz_scorer::competition::{self, Definition};
 use digitallz_scorer::entry::{
-    self, Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, Example, NEWCOMERS_MIN, Outcome, Part, Results,
-    features, learn, persistence,
+    self, Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, Example, NEWCOMERS_MIN, Outcome, Results, features,
+    learn, persistence,
 };
 use digitallz_scorer::market;
-use digitallz_scorer::series::{sunday_of, week_of};
+use digitallz_scorer::series::{WeekValue, sunday_of, week_of};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -120,7 +120,7 @@ fn look(
         .map(|(keyword, keyword_id)| {
             let world = SearchResults::new(seed, pretended, &keyword, ENTRANTS_PER_WEEK);
             let mut seen: BTreeMap<i64, Appearance> = BTreeMap::new();
-            let mut parts = Vec::new();
+            let mut scores = Vec::new();
             for week in first_week..=first_week + week_count {
                 let mut sellers: BTreeMap<u64, f64> = BTreeMap::new();
                 let page = world.first(noon_of(week), depth);
@@ -139,11 +139,13 @@ fn look(
                 let components = vec![scale("supply", supply), scale("concentration", concentration)];
                 // What the marketplace reports of the week before.
                 let demand = true_weekly_demand(seed, pretended, &keyword, sunday_of(week - 1));
-                parts.push(Part { week, components, market: market_of(&page, week, supply, demand).to_vec() });
+                let beside = market_of(&page, week, supply, demand).to_vec();
+                // The score itself is no feature.
+                scores.push(WeekValue { week, value: f64::NAN, components, beside });
             }
             let appearances: Vec<Appearance> = seen.into_values().collect();
             let mut results = Results::gather(keyword_id, entry::top_positions(marketplace), &appearances);
-            results.parts = parts;
+            results.scores = scores;
             Looked { keyword, world, appearances, results }
         })
         .collect()
@@ -282,10 +284,10 @@ fn leaks(all: &[Looked], marketplace: Marketplace, week: i32) -> usize {
         }
         changed.retain(|appearance| !appearance.weeks.is_empty());
         let mut after = Results::gather(looked.results.keyword_id, entry::top_positions(marketplace), &changed);
-        after.parts = looked.results.parts.clone();
-        for part in after.parts.iter_mut().filter(|part| part.week > week) {
-            part.components.reverse();
-            part.market.reverse();
+        after.scores = looked.results.scores.clone();
+        for score in after.scores.iter_mut().filter(|score| score.week > week) {
+            score.components.reverse();
+            score.beside.reverse();
         }
         for at in [week - 26, week - 4, week] {
             let before = features(&looked.results, at, &entry::PUBLISHED_PRIOR);

@@ -78,7 +78,7 @@ impl Material {
         }
         let keyword_ids = series::taught_keywords(db, marketplace, as_of).await?;
         let mut histories = series::load(db, model_name, marketplace, &keyword_ids, as_of).await?;
-        series::add_elsewhere(db, model_name, marketplace, &keyword_ids, as_of, &mut histories).await?;
+        series::add_beside(db, model_name, marketplace, &keyword_ids, as_of, &mut histories).await?;
         let resources: BTreeSet<&String> = histories.iter().flat_map(|history| &history.sources).collect();
         let acknowledged = policy.acknowledged.as_ref();
         let licence = json!({

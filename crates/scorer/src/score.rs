@@ -178,8 +178,9 @@ async fn predict(
     let Some((champion, fitted)) = demotion::readable_champion(ctx, model_name, marketplace, as_of).await? else {
         return Ok(None);
     };
-    if fitted.model.reads_features() {
-        series::add_elsewhere(&ctx.db, model_name, marketplace, keyword_ids, as_of, &mut histories).await?;
+    // The market of competition was added for entry already, of what was loaded for the scores.
+    if fitted.model.reads_features() && model_name == ModelName::Demand {
+        series::add_beside(&ctx.db, model_name, marketplace, keyword_ids, as_of, &mut histories).await?;
     }
     let target = Target::of(model_name, marketplace);
     let keyword_ids = keyword_ids.to_vec();

@@ -41,7 +41,7 @@ pub struct WeekValue {
     /// Of a competition score, its components between 0 and 1.
     pub components: Vec<f64>,
     /// What stands beside the value; no number where it is not known. Of a competition score its market ([`market::add`]); of
-    /// demand, once [`add_elsewhere`] was asked, that for the same text on the other marketplaces, on the scale of their models.
+    /// demand that for the same text on the other marketplaces, on the scale of their models; nothing until [`add_beside`].
     pub beside: Vec<f64>,
 }
 
@@ -283,23 +283,13 @@ pub async fn load(
 ) -> Result<Vec<History>, sqlx::Error> {
     match model_name {
         ModelName::Demand => Ok(histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?)),
-        ModelName::Competition => {
-            let definition = Definition::first();
-            let components = definition.components(marketplace);
-            let metrics = components.iter().map(|component| component.metric.as_str()).chain(market::METRICS);
-            let measured =
-                load_measured(db, keyword_ids, &metrics.map(str::to_owned).collect::<Vec<_>>(), as_of).await?;
-            let demand = histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?);
-            let mut histories = histories_of(&score_weeks(components, &measured));
-            market::add(&mut histories, marketplace, &measured, &demand);
-            Ok(histories)
-        }
+        ModelName::Competition => Ok(histories_of(&load_competition(db, marketplace, keyword_ids, as_of).await?)),
     }
 }
 
-/// Adds to histories of demand what other marketplaces knew of the same texts, for models that read features; competition
-/// has nothing of the kind.
-pub async fn add_elsewhere(
+/// Adds what stands beside the values, for models that read features: to histories of demand what other marketplaces knew of
+/// the same texts, to those of competition the market.
+pub async fn add_beside(
     db: &PgPool,
     model_name: ModelName,
     marketplace: Marketplace,
@@ -308,6 +298,10 @@ pub async fn add_elsewhere(
     histories: &mut [History],
 ) -> Result<(), sqlx::Error> {
     if model_name == ModelName::Competition {
+        let metrics = market::METRICS.map(str::to_owned);
+        let measured = load_measured(db, keyword_ids, &metrics, as_of).await?;
+        let demand = histories_of_demand(&load_demand(db, marketplace, keyword_ids, as_of).await?);
+        market::add(histories, marketplace, &measured, &demand);
         return Ok(());
     }
     for other in others(marketplace) {

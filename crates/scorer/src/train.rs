@@ -46,7 +46,9 @@ pub async fn run(ctx: &Context, attempt: &Attempt, job: TrainModels) -> Result<(
         }
         if permission::may_train(&ctx.db, marketplace).await? {
             let keyword_ids = series::taught_keywords(&ctx.db, marketplace, job.as_of).await?;
-            let scores = series::load(&ctx.db, ModelName::Competition, marketplace, &keyword_ids, job.as_of).await?;
+            let competition = ModelName::Competition;
+            let mut scores = series::load(&ctx.db, competition, marketplace, &keyword_ids, job.as_of).await?;
+            series::add_beside(&ctx.db, competition, marketplace, &keyword_ids, job.as_of, &mut scores).await?;
             entries.extend(entry::train(&ctx.db, marketplace, &keyword_ids, job.as_of, &scores).await?);
         }
     }

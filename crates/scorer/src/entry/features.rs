@@ -1,7 +1,8 @@
 //! What the model sees of a keyword at the end of a week.
 
-use super::{COHORT_WEEKS, HORIZON_WEEKS, Look, Outcome, Part, Prior, Results};
+use super::{COHORT_WEEKS, HORIZON_WEEKS, Look, Outcome, Prior, Results};
 use crate::market;
+use crate::series::WeekValue;
 
 /// Version of the list and of how it is read.
 pub const ENTRY_FEATURE_SET_VERSION: &str = "entry_features_v2";
@@ -41,13 +42,13 @@ pub fn features(results: &Results, week: i32, prior: &Prior) -> Vec<f64> {
     for of in [|look: &Look| look.fresh_share, |look: &Look| look.turnover, |look: &Look| Some(look.tenure)] {
         all.extend([4, 13].map(|weeks| mean(results.looks_within(week - weeks, week).iter().filter_map(of))));
     }
-    let (now, then) = (at(&results.parts, week), at(&results.parts, week - 13));
-    for part in 0..results.parts.first().map_or(0, |part| part.components.len()) {
-        let level = |at: Option<&Part>| at.map_or(f64::NAN, |at| at.components[part]);
+    let (now, then) = (at(&results.scores, week), at(&results.scores, week - 13));
+    for part in 0..results.scores.first().map_or(0, |part| part.components.len()) {
+        let level = |at: Option<&WeekValue>| at.map_or(f64::NAN, |at| at.components[part]);
         all.extend([level(now), level(now) - level(then)]);
     }
-    for part in 0..results.parts.first().map_or(0, |part| part.market.len()) {
-        let level = |at: Option<&Part>| at.map_or(f64::NAN, |at| at.market[part]);
+    for part in 0..results.scores.first().map_or(0, |part| part.beside.len()) {
+        let level = |at: Option<&WeekValue>| at.map_or(f64::NAN, |at| at.beside[part]);
         all.extend((part != market::PRICE).then(|| level(now)));
         all.push(level(now) - level(then));
     }
@@ -62,9 +63,9 @@ fn cohorts(results: &Results, week: i32, count: i32) -> Outcome {
         .fold(Outcome::default(), Outcome::and)
 }
 
-fn at(parts: &[Part], week: i32) -> Option<&Part> {
-    let end = parts.partition_point(|part| part.week <= week);
-    parts[..end].last().filter(|part| week - part.week < PART_AGE_WEEKS_MAX)
+fn at(scores: &[WeekValue], week: i32) -> Option<&WeekValue> {
+    let end = scores.partition_point(|score| score.week <= week);
+    scores[..end].last().filter(|score| week - score.week < PART_AGE_WEEKS_MAX)
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {

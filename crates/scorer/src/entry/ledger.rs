@@ -258,7 +258,7 @@ mod tests {
         }));
         newcomers.extend([newcomer(FIRST_WEEK + COHORT_WEEKS, Some(FIRST_WEEK + COHORT_WEEKS)); 3]);
         let looks = (FIRST_WEEK - 10..FIRST_WEEK + HORIZON_WEEKS).map(look).collect();
-        Results { keyword_id: 1, looks, newcomers, parts: Vec::new() }
+        Results { keyword_id: 1, looks, newcomers, scores: Vec::new() }
     }
 
     #[test]

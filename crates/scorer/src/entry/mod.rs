@@ -20,7 +20,7 @@ pub use features::{ENTRY_FEATURE_SET_VERSION, NAMES, features};
 pub use isotonic::Isotonic;
 pub use learn::{Example, Held, Learnt, examples, learn, persistence};
 pub use model::{EntryModel, EntryModelError, Forecast};
-pub use results::{Appearance, Look, Newcomer, Part, Results};
+pub use results::{Appearance, Look, Newcomer, Results};
 pub use store::{EntryError, EntryPrediction, NewEntryModel, attach, insert, load, measures, predict, register, train};
 
 /// The newcomers of so many weeks are counted together.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{COHORT_WEEKS, HORIZON_WEEKS, LOOKS_MIN, Outcome};
+use crate::series::WeekValue;
 
 /// A listing that was listed longer ago than so many weeks when it was first seen is no newcomer.
 const LISTED_WEEKS_MAX: i32 = 8;
@@ -30,19 +31,8 @@ pub struct Results {
     pub looks: Vec<Look>,
     /// The listings that were new, by the week in which they were first seen.
     pub newcomers: Vec<Newcomer>,
-    /// The weeks that have a published score, ascending.
-    pub parts: Vec<Part>,
-}
-
-/// What a published score of a week was made of, and what stands beside it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Part {
-    /// The week, counted.
-    pub week: i32,
-    /// The components, between 0 and 1.
-    pub components: Vec<f64>,
-    /// The market, in the order of [`market::NAMES`](crate::market::NAMES).
-    pub market: Vec<f64>,
+    /// The weeks that have a published score, ascending, with its components and the market.
+    pub scores: Vec<WeekValue>,
 }
 
 /// A week in which the results were looked at.
@@ -104,7 +94,7 @@ impl Results {
             })
             .collect();
         newcomers.sort_by_key(|newcomer| (newcomer.first_week, newcomer.top_week));
-        Results { keyword_id, looks, newcomers, parts: Vec::new() }
+        Results { keyword_id, looks, newcomers, scores: Vec::new() }
     }
 
     /// Counts the newcomers of the four weeks after a week, and who of them came up within eight; none where the

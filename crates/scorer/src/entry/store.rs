@@ -15,11 +15,11 @@ use uuid::Uuid;
 use super::learn::features_at;
 use super::{
     Appearance, COHORT_WEEKS, ENTRY_FEATURE_SET_VERSION, EntryModel, EntryModelError, HORIZON_WEEKS, Held, Learnt,
-    PUBLISHED_PRIOR, Part, Results, learn, ledger, persistence, top_positions,
+    PUBLISHED_PRIOR, Results, learn, ledger, persistence, top_positions,
 };
 use crate::Context;
 use crate::competition::{ENTRY_SUCCESS, PAGE_TURNOVER};
-use crate::series::{History, WeekValue, sunday_of, week_of};
+use crate::series::{History, sunday_of, week_of};
 
 /// Why entry could not be learnt or predicted.
 #[derive(Debug, thiserror::Error)]
@@ -80,12 +80,7 @@ pub fn attach(all: &mut [Results], histories: &[History]) {
     let histories: BTreeMap<i64, &History> = histories.iter().map(|history| (history.keyword_id, history)).collect();
     for results in all {
         if let Some(history) = histories.get(&results.keyword_id) {
-            let part = |week: &WeekValue| Part {
-                week: week.week,
-                components: week.components.clone(),
-                market: week.beside.clone(),
-            };
-            results.parts = history.weeks.iter().map(part).collect();
+            results.scores.clone_from(&history.weeks);
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::learn::features_at;
 use super::*;
 use crate::market;
+use crate::series::WeekValue;
 use crate::synthetic::Dice;
 
 const TOP: i32 = 24;
@@ -80,9 +81,9 @@ fn a_feature_never_sees_the_future() {
         for (results, value) in results.iter_mut().zip([0.1, 0.9]) {
             let part = |week| {
                 let level = if week <= until { 0.5 } else { value };
-                Part { week, components: vec![level], market: vec![level; market::NAMES.len()] }
+                WeekValue { week, value: level, components: vec![level], beside: vec![level; market::NAMES.len()] }
             };
-            results.parts = (2_800..2_860).map(part).collect();
+            results.scores = (2_800..2_860).map(part).collect();
         }
         for week in [until - 9, until - 1, until] {
             let [before, after] = [0, 1].map(|at| bits(&features(&results[at], week, &PUBLISHED_PRIOR)));
