@@ -9,6 +9,7 @@ use digitallz_common::clock::Clock;
 use digitallz_common::jobs::{Job, ScoreKeywordRange, ScoreKeywords, ScorePredictions, TrainModels};
 use digitallz_common::marketplace::Marketplace;
 use digitallz_common::queue;
+use digitallz_scorer::history_class::HistoryClass;
 use digitallz_scorer::series::{self, History};
 use digitallz_scorer::target::ModelName;
 use serde_json::{Value, json};
@@ -340,7 +341,22 @@ async fn a_model_predicts_only_when_it_beats_naive_and_the_champion_by_more_than
     world.train(39).await;
     assert_eq!(world.versions().await, ["1 champion"]);
     let decision = "select decision ->> 'reason' from ml.model_versions";
-    assert!(world.database.texts(decision).await[0].starts_with("better than seasonal naive"));
+    let reason = &world.database.texts(decision).await[0];
+    assert!(reason.starts_with("better than seasonal naive"), "{reason}");
+
+    // The registry tells how well it did with histories of each class, and the decision that no class suffers.
+    let shown = world.json(&["models", "show", "ebay", "demand"]);
+    let classes = |path: &str| -> Vec<&str> {
+        let classes = shown.pointer(path).and_then(Value::as_array).unwrap_or_else(|| panic!("{shown}"));
+        classes.iter().filter_map(|class| class["history_class"].as_str()).collect()
+    };
+    assert_eq!(classes("/model/metrics/classes"), ["8_to_51_weeks"]);
+    assert_eq!(classes("/model/decision/classes"), ["8_to_51_weeks"]);
+    for weeks in [0, 7, 8, 51, 52, 103, 104, 500] {
+        let name = world.database.texts(&format!("select ml.history_class({weeks})")).await;
+        assert_eq!(name, [HistoryClass::of(weeks).name()]);
+        assert_eq!(json!(HistoryClass::of(weeks)), json!(name[0]));
+    }
 
     // The same training again is not better than itself.
     world.train(40).await;

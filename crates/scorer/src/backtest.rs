@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::features::{HORIZON_COUNT, Panel};
 use crate::forecasting::statistics;
+use crate::history_class::HistoryClass;
 use crate::intervals::Intervals;
 use crate::models::{Answer, LastValue, Model, ModelError, SeasonalNaive};
 use crate::series::sunday_of;
@@ -57,6 +58,9 @@ pub struct Fold {
 pub struct Metrics {
     /// By horizon.
     pub horizons: Vec<HorizonMetrics>,
+    /// By class of history, of those that were predicted; none for versions trained before these were told apart.
+    #[serde(default)]
+    pub classes: Vec<ClassMetrics>,
     /// The Sundays of the weeks at which it stood.
     pub origins: Vec<String>,
     /// Mean error of the model over all horizons; absent when nothing could be replayed.
@@ -89,6 +93,27 @@ pub struct CandidateError {
 pub struct HorizonMetrics {
     /// Weeks ahead.
     pub horizon: usize,
+    /// Predictions that could be compared.
+    pub n: usize,
+    /// Mean error of the model.
+    pub model_error: Option<f64>,
+    /// Mean error of seasonal naive.
+    pub naive_error: Option<f64>,
+    /// Mean error of the last value.
+    pub last_value_error: Option<f64>,
+    /// Share of actual values inside the 80 % interval, of the folds that had past residuals.
+    pub coverage_80: Option<f64>,
+    /// Share of actual values inside the 95 % interval.
+    pub coverage_95: Option<f64>,
+}
+
+/// How well a model did with histories of a class, over all horizons.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassMetrics {
+    /// The class, by the weeks observed at the origin.
+    pub history_class: HistoryClass,
+    /// Keywords that were predicted.
+    pub keyword_count: usize,
     /// Predictions that could be compared.
     pub n: usize,
     /// Mean error of the model.
@@ -164,6 +189,17 @@ pub fn keyword_errors(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, f64> {
     errors.into_iter().filter_map(|(keyword_id, errors)| Some((keyword_id, mean(errors.into_iter())?))).collect()
 }
 
+/// Returns what was said of histories of a class alone.
+pub fn of_class(panel: &Panel, folds: &[Fold], class: HistoryClass) -> Vec<Fold> {
+    let is_of_class = |row: usize| HistoryClass::of(panel.rows[row].observed_count) == class;
+    let of_class = |fold: &Fold| {
+        let said = fold.rows.iter().copied().zip(fold.answers.iter().cloned());
+        let (rows, answers) = said.filter(|(row, _)| is_of_class(*row)).unzip();
+        Fold { origin: fold.origin, rows, answers }
+    };
+    folds.iter().map(of_class).collect()
+}
+
 /// Returns the residuals that were known at a week, in mean absolute changes, by horizon: those of the latest origins. At the
 /// earliest ones models had learnt from little, and were more wrong than they are now.
 pub fn residuals(panel: &Panel, folds: &[Fold], known_until: i32) -> [Vec<f64>; HORIZON_COUNT] {
@@ -195,10 +231,12 @@ pub fn measure(
     folds: &[Fold],
     candidates: Vec<CandidateError>,
 ) -> Result<Metrics, ModelError> {
-    let naive = errors(panel, &replay(panel, plan, &mut SeasonalNaive)?);
-    let last_value = errors(panel, &replay(panel, plan, &mut LastValue)?);
-    let model = errors(panel, folds);
-    let coverage = coverage(panel, folds);
+    let naive_folds = replay(panel, plan, &mut SeasonalNaive)?;
+    let last_value_folds = replay(panel, plan, &mut LastValue)?;
+    let (model, naive, last_value) =
+        (errors(panel, folds), errors(panel, &naive_folds), errors(panel, &last_value_folds));
+    let held = held(panel, folds);
+    let coverages = by_horizon(|horizon| coverage(held.iter().filter(|held| held.horizon == horizon)));
     let horizons = (0..HORIZON_COUNT)
         .map(|index| HorizonMetrics {
             horizon: index + 1,
@@ -206,44 +244,86 @@ pub fn measure(
             model_error: model[index],
             naive_error: naive[index],
             last_value_error: last_value[index],
-            coverage_80: coverage[index].0,
-            coverage_95: coverage[index].1,
+            coverage_80: coverages[index].0,
+            coverage_95: coverages[index].1,
         })
         .collect();
+    let classes = HistoryClass::ALL.into_iter().filter_map(|class| {
+        let folds = of_class(panel, folds, class);
+        let error = |folds: &[Fold]| mean_error(panel, &of_class(panel, folds, class));
+        let is_of_class = |held: &&Held| HistoryClass::of(panel.rows[held.row].observed_count) == class;
+        let (coverage_80, coverage_95) = coverage(held.iter().filter(is_of_class));
+        let n = (1..=HORIZON_COUNT).map(|horizon| residuals_of(panel, &folds, horizon).len()).sum();
+        (n > 0).then(|| ClassMetrics {
+            history_class: class,
+            keyword_count: keyword_errors(panel, &folds).len(),
+            n,
+            model_error: mean_error(panel, &folds),
+            naive_error: error(&naive_folds),
+            last_value_error: error(&last_value_folds),
+            coverage_80,
+            coverage_95,
+        })
+    });
     let (model_error, naive_error) = (mean_of(&model), mean_of(&naive));
     Ok(Metrics {
         horizons,
+        classes: classes.collect(),
         origins: plan.origins.iter().map(|&origin| sunday_of(origin).to_string()).collect(),
         model_error,
         naive_error,
         last_value_error: mean_of(&last_value),
         ratio: model_error.zip(naive_error).filter(|(_, naive)| *naive > 0.0).map(|(model, naive)| model / naive),
-        coverage_80: mean_of(&coverage.map(|shares| shares.0)),
-        coverage_95: mean_of(&coverage.map(|shares| shares.1)),
+        coverage_80: mean_of(&coverages.map(|shares| shares.0)),
+        coverage_95: mean_of(&coverages.map(|shares| shares.1)),
         candidates,
     })
 }
 
-/// Returns the shares inside the 80 % and 95 % intervals: the model's own, or those that the residuals known at each fold's
-/// origin give.
-fn coverage(panel: &Panel, folds: &[Fold]) -> [(Option<f64>, Option<f64>); HORIZON_COUNT] {
-    let mut inside: [Vec<(bool, bool)>; HORIZON_COUNT] = Default::default();
+/// Returns the shares of a keyword's actual values inside the 80 % and the 95 % interval, for all keywords of which a fold
+/// had intervals.
+pub fn keyword_coverages(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, (f64, f64)> {
+    let mut by_keyword: BTreeMap<i64, Vec<Held>> = BTreeMap::new();
+    for held in held(panel, folds) {
+        by_keyword.entry(panel.series[panel.rows[held.row].series].keyword_id).or_default().push(held);
+    }
+    let shares = |(keyword_id, held): (i64, Vec<Held>)| {
+        let (in_80, in_95) = coverage(held.iter());
+        Some((keyword_id, (in_80?, in_95?)))
+    };
+    by_keyword.into_iter().filter_map(shares).collect()
+}
+
+/// Whether the intervals of a prediction held the actual value.
+struct Held {
+    row: usize,
+    horizon: usize,
+    is_in_80: bool,
+    is_in_95: bool,
+}
+
+/// Looks whether intervals held: the model's own, or those that the residuals known at each fold's origin give.
+fn held(panel: &Panel, folds: &[Fold]) -> Vec<Held> {
+    let mut all = Vec::new();
     for (number, fold) in folds.iter().enumerate() {
         let intervals = Intervals::from_residuals(&residuals(panel, &folds[..number], fold.origin));
         for (&row, answer) in fold.rows.iter().zip(&fold.answers) {
-            for (index, inside) in inside.iter_mut().enumerate() {
-                let Some(actual) = panel.actual(row, index + 1) else { continue };
-                let Some(ends) = intervals.of(answer, index + 1, panel.rows[row].scale) else { continue };
+            for horizon in 1..=HORIZON_COUNT {
+                let Some(actual) = panel.actual(row, horizon) else { continue };
+                let Some(ends) = intervals.of(answer, horizon, panel.rows[row].scale) else { continue };
                 let is_in_80 = (ends.lo_80..=ends.hi_80).contains(&actual);
                 let is_in_95 = (ends.lo_95..=ends.hi_95).contains(&actual);
-                inside.push((is_in_80, is_in_95));
+                all.push(Held { row, horizon, is_in_80, is_in_95 });
             }
         }
     }
-    let share = |hits: &[(bool, bool)], which: fn(&(bool, bool)) -> bool| {
-        mean(hits.iter().map(|hit| f64::from(u8::from(which(hit)))))
-    };
-    inside.map(|hits| (share(&hits, |hit| hit.0), share(&hits, |hit| hit.1)))
+    all
+}
+
+/// Returns the shares inside the 80 % and the 95 % intervals.
+fn coverage<'a>(held: impl Iterator<Item = &'a Held> + Clone) -> (Option<f64>, Option<f64>) {
+    let share = |is_in: fn(&Held) -> bool| mean(held.clone().map(|held| f64::from(u8::from(is_in(held)))));
+    (share(|held| held.is_in_80), share(|held| held.is_in_95))
 }
 
 fn residuals_of(panel: &Panel, folds: &[Fold], horizon: usize) -> Vec<f64> {

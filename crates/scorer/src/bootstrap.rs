@@ -16,7 +16,7 @@ pub const KEYWORDS_MIN: usize = 5;
 /// How often as many keywords are drawn as there are.
 const DRAWS: usize = 2_000;
 
-/// The gain that this share of the draws stays below is its lower bound.
+/// The gain that this share of the draws stays below is its lower bound; this share of them exceeds its upper bound.
 const BOUND: f64 = 0.05;
 
 const SEED: u64 = 7;
@@ -34,6 +34,8 @@ pub struct Comparison {
     pub gain: Option<f64>,
     /// What the gain is at the least, with a confidence of 95 %; absent with too few keywords.
     pub gain_lower_95: Option<f64>,
+    /// What it is at the most, with as much.
+    pub gain_upper_95: Option<f64>,
 }
 
 impl Comparison {
@@ -42,19 +44,27 @@ impl Comparison {
         let pairs = errors.iter().filter_map(|(keyword, &error)| Some((error, *other_errors.get(keyword)?)));
         let (errors, other_errors): (Vec<f64>, Vec<f64>) = pairs.unzip();
         let gains: Vec<f64> = errors.iter().zip(&other_errors).map(|(error, other)| other - error).collect();
+        let bounds = (gains.len() >= KEYWORDS_MIN).then(|| bounds(&gains));
         let mean = |values: &[f64]| (!values.is_empty()).then(|| statistics::mean(values));
         Comparison {
             keyword_count: gains.len(),
             error: mean(&errors),
             other_error: mean(&other_errors),
             gain: mean(&gains),
-            gain_lower_95: (gains.len() >= KEYWORDS_MIN).then(|| lower_bound(&gains)),
+            gain_lower_95: bounds.map(|(lower, _)| lower),
+            gain_upper_95: bounds.map(|(_, upper)| upper),
         }
     }
 
     /// Tells whether the one is better than the other by more than noise.
     pub fn is_beyond_noise(&self) -> bool {
         self.gain_lower_95.is_some_and(|bound| bound > 0.0)
+    }
+
+    /// Tells whether the one is worse than the other by more than a share of the other's error, and than noise.
+    pub fn is_worse_by(&self, share: f64) -> bool {
+        let is_beyond_noise = self.gain_upper_95.is_some_and(|bound| bound < 0.0);
+        is_beyond_noise && self.error.zip(self.other_error).is_some_and(|(error, other)| error > (1.0 + share) * other)
     }
 
     /// Says by how much the one is better than the other.
@@ -68,13 +78,14 @@ impl Comparison {
     }
 }
 
-fn lower_bound(gains: &[f64]) -> f64 {
+fn bounds(gains: &[f64]) -> (f64, f64) {
     let mut random = Random::new(SEED, 0);
     let mut means: Vec<f64> = (0..DRAWS)
         .map(|_| (0..gains.len()).map(|_| gains[random.below(gains.len())]).sum::<f64>() / gains.len() as f64)
         .collect();
     means.sort_by(f64::total_cmp);
-    means[(DRAWS as f64 * BOUND) as usize]
+    let place = (DRAWS as f64 * BOUND) as usize;
+    (means[place], means[DRAWS - 1 - place])
 }
 
 #[cfg(test)]
@@ -95,7 +106,8 @@ mod tests {
         let (one, other) = errors(1, 40, 0.1);
         let comparison = Comparison::of(&one, &other);
         assert!(comparison.is_beyond_noise(), "{comparison:?}");
-        assert!(!Comparison::of(&other, &one).is_beyond_noise());
+        let worse = Comparison::of(&other, &one);
+        assert!(!worse.is_beyond_noise() && worse.is_worse_by(0.02) && !worse.is_worse_by(0.2));
         assert_eq!(comparison, Comparison::of(&one, &other), "the same errors give the same answer");
     }
 

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::bootstrap::{Comparison, KEYWORDS_MIN};
 use crate::features::{FeatureError, Panel, Row};
-use crate::forecasting::statistics;
+use crate::intervals::Coverage;
 use crate::registry::Registered;
 use crate::rows::list;
 use crate::score::ScoreError;
@@ -215,18 +215,16 @@ impl Recent {
     }
 }
 
-/// Measures a coverage by the shares of keywords. It has drifted when it is farther from what was promised than the tolerance,
-/// and than two standard errors.
 fn coverage(name: &str, promised: f64, shares: &[f64]) -> Option<Measured> {
-    if shares.len() < KEYWORDS_MIN {
-        return None;
-    }
-    let value = statistics::mean(shares);
-    let standard_error = statistics::deviation(shares) / ((shares.len() - 1) as f64).sqrt();
-    let tolerance = COVERAGE_TOLERANCE.max(2.0 * standard_error);
-    let is_drifted = (value - promised).abs() > tolerance;
-    let keyword_count = shares.len();
-    Some(Measured { measure: name.to_owned(), value, expected: promised, tolerance, keyword_count, is_drifted })
+    let coverage = Coverage::of(promised, COVERAGE_TOLERANCE, shares)?;
+    Some(Measured {
+        measure: name.to_owned(),
+        value: coverage.value,
+        expected: promised,
+        tolerance: coverage.tolerance,
+        keyword_count: coverage.keyword_count,
+        is_drifted: coverage.is_off(),
+    })
 }
 
 /// One measure of a champion's drift.
@@ -391,15 +389,5 @@ mod tests {
         let then = TrainingInputs::of(&panel(94, 20, |value| value));
         let written = serde_json::to_string(&then).unwrap();
         assert_eq!(serde_json::from_str::<TrainingInputs>(&written).unwrap(), then);
-    }
-
-    #[test]
-    fn a_coverage_drifts_beyond_its_tolerance_and_noise_alone() {
-        let of = |shares: &[f64]| coverage("coverage_80", 0.8, shares).unwrap();
-        assert!(!of(&[0.78; 50]).is_drifted && of(&[0.7; 50]).is_drifted && of(&[0.9; 50]).is_drifted);
-        // Six keywords that differ so much tell nothing.
-        let few = of(&[1.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
-        assert!(!few.is_drifted && few.tolerance > 0.3, "{few:?}");
-        assert_eq!(coverage("coverage_80", 0.8, &[0.1; 4]), None);
     }
 }

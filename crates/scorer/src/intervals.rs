@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bootstrap::KEYWORDS_MIN;
 use crate::features::HORIZON_COUNT;
+use crate::forecasting::statistics;
 use crate::models::Answer;
 
 /// Fewer residuals than this give no interval.
@@ -56,6 +58,36 @@ impl Intervals {
             hi_80,
             hi_95: (point + scale * ends.hi_95).max(hi_80),
         })
+    }
+}
+
+/// How often intervals held the actual values, beside what they promised.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// The share promised.
+    pub promised: f64,
+    /// The share that lay inside, every keyword counting the same.
+    pub value: f64,
+    /// How far apart these may be: what is allowed, or two standard errors over keywords where that is more.
+    pub tolerance: f64,
+    /// Keywords it was measured on.
+    pub keyword_count: usize,
+}
+
+impl Coverage {
+    /// Measures it by the shares of keywords; nothing with too few of them.
+    pub fn of(promised: f64, allowed: f64, shares: &[f64]) -> Option<Coverage> {
+        if shares.len() < KEYWORDS_MIN {
+            return None;
+        }
+        let standard_error = statistics::deviation(shares) / ((shares.len() - 1) as f64).sqrt();
+        let tolerance = allowed.max(2.0 * standard_error);
+        Some(Coverage { promised, value: statistics::mean(shares), tolerance, keyword_count: shares.len() })
+    }
+
+    /// Tells whether it is farther from what was promised than is allowed and chance explains.
+    pub fn is_off(&self) -> bool {
+        (self.value - self.promised).abs() > self.tolerance
     }
 }
 
@@ -120,6 +152,16 @@ mod tests {
         let residuals: [Vec<f64>; HORIZON_COUNT] = std::array::from_fn(|_| (1..=50).map(f64::from).collect());
         let ends = Intervals::from_residuals(&residuals).around(3, 7.0, 0.5).unwrap();
         assert!(ends.lo_95 <= ends.lo_80 && ends.lo_80 <= 7.0 && 7.0 <= ends.hi_80 && ends.hi_80 <= ends.hi_95);
+    }
+
+    #[test]
+    fn a_coverage_is_off_beyond_what_is_allowed_and_noise_alone() {
+        let of = |shares: &[f64]| Coverage::of(0.8, 0.05, shares).unwrap();
+        assert!(!of(&[0.78; 50]).is_off() && of(&[0.7; 50]).is_off() && of(&[0.9; 50]).is_off());
+        // Six keywords that differ so much tell nothing.
+        let few = of(&[1.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
+        assert!(!few.is_off() && few.tolerance > 0.3, "{few:?}");
+        assert_eq!(Coverage::of(0.8, 0.05, &[0.1; 4]), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub mod drift;
 pub mod entry;
 pub mod features;
 pub mod forecasting;
+pub mod history_class;
 pub mod intervals;
 pub mod ledger;
 pub mod market;

@@ -1,7 +1,7 @@
 //! Everything about one version: what it was made from, how well it did, and why it predicts or does not.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use digitallz_scorer::backtest::{HorizonMetrics, Metrics};
+use digitallz_scorer::backtest::{ClassMetrics, HorizonMetrics, Metrics};
 use digitallz_scorer::registry;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -98,6 +98,7 @@ pub async fn run(cli: &Cli, db: &PgPool, args: &ModelArgs, version: Option<i32>)
     }
     print_facts(&model)?;
     print_horizons(&model.metrics.horizons, outcomes)?;
+    print_classes(&model.metrics.classes)?;
     if let Some(looked) = drift.first() {
         output::print(&format!("\nDrift, as of {}", looked.as_of.format("%Y-%m-%d %H:%M")))?;
         output::list(
@@ -304,6 +305,25 @@ fn print_horizons(horizons: &[HorizonMetrics], outcomes: Vec<HorizonOutcomes>) -
             number("NAIVE", of_outcomes(|outcomes| changes(outcomes.naive_mean_scaled_error))),
             number("80 % COVERED", of_outcomes(|outcomes| percent(outcomes.coverage_80))),
             number("95 % COVERED", of_outcomes(|outcomes| percent(outcomes.coverage_95))),
+        ],
+    ))
+}
+
+fn print_classes(classes: &[ClassMetrics]) -> anyhow::Result<()> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    output::print("\nErrors in the backtest, by the weeks that were observed")?;
+    output::print(&output::table(
+        classes,
+        &[
+            text("HISTORY", |row: &ClassMetrics| row.history_class.to_string()),
+            number("KEYWORDS", |row: &ClassMetrics| output::thousands(row.keyword_count as i64)),
+            number("PREDICTIONS", |row: &ClassMetrics| output::thousands(row.n as i64)),
+            number("BACKTEST", |row: &ClassMetrics| changes(row.model_error)),
+            number("NAIVE", |row: &ClassMetrics| changes(row.naive_error)),
+            number("80 % COVERED", |row: &ClassMetrics| percent(row.coverage_80)),
+            number("95 % COVERED", |row: &ClassMetrics| percent(row.coverage_95)),
         ],
     ))
 }
