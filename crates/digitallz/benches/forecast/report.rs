@@ -3,12 +3,34 @@
 use digitallz_scorer::forecasting::baselines::Baseline;
 use digitallz_scorer::forecasting::classes::Class;
 use digitallz_scorer::forecasting::metrics::{self, Errors, Summary};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::Measured;
 
 /// Draws of series for the interval of the OWA.
-pub const DRAWS: usize = 1_000;
+const DRAWS: usize = 1_000;
+
+const SEED: u64 = 7;
+
+/// Our OWA, and where it lies when the series are drawn anew, 95 %.
+#[derive(Serialize)]
+pub struct Owa {
+    pub owa: f64,
+    pub owa_lo: f64,
+    pub owa_hi: f64,
+}
+
+impl Owa {
+    /// Of histories, each beside naive.
+    pub fn of(measured: &[&Measured]) -> Owa {
+        let (ours, naive): (Vec<Errors>, Vec<Errors>) =
+            measured.iter().map(|measured| (measured.ours, measured.baselines[0])).unzip();
+        let series: Vec<usize> = measured.iter().map(|measured| measured.series).collect();
+        let (owa_lo, owa_hi) = metrics::bootstrap_owa(&ours, &naive, &series, DRAWS, SEED);
+        Owa { owa: metrics::summary(&ours, &naive).owa, owa_lo, owa_hi }
+    }
+}
 
 /// Prints a table for each class and one for all; returns the numbers.
 pub fn print(measured: &[Measured]) -> Value {
@@ -41,11 +63,10 @@ fn table(title: &str, measured: &[&Measured]) -> Value {
         row(baseline.name(), &summary);
         numbers.insert(baseline.name().replace(' ', "_"), json!(summary));
     }
-    let series: Vec<usize> = measured.iter().map(|measured| measured.series).collect();
-    let (low, high) = metrics::bootstrap_owa(&ours, &naive, &series, DRAWS, 7);
-    println!("    our OWA when the series are drawn anew, 95 %: {low:.3} to {high:.3}");
-    numbers.insert("owa_lo".to_owned(), json!(low));
-    numbers.insert("owa_hi".to_owned(), json!(high));
+    let Owa { owa_lo, owa_hi, .. } = Owa::of(measured);
+    println!("    our OWA when the series are drawn anew, 95 %: {owa_lo:.3} to {owa_hi:.3}");
+    numbers.insert("owa_lo".to_owned(), json!(owa_lo));
+    numbers.insert("owa_hi".to_owned(), json!(owa_hi));
     Value::Object(numbers)
 }
 

@@ -1,11 +1,11 @@
 //! Dirty histories, on every third series, beside what is said of them clean; and young ones among whole ones.
 
 use digitallz_scorer::forecasting::Trained;
-use digitallz_scorer::forecasting::metrics::{self, Errors};
 use digitallz_scorer::forecasting::random::Random;
 use serde_json::{Map, Value, json};
 
 use crate::Measured;
+use crate::report::Owa;
 
 /// Every so many series are made dirty, to save time.
 const EVERY: usize = 3;
@@ -33,7 +33,7 @@ pub fn measure(series: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
     let clean = owa(&run(&changed(&|_, _, value| Some(value)))?);
     eprintln!("robustness: clean, without the cleaner");
     let raw = owa(&uncleaned(&places, horizons, &whole, &actual)?);
-    println!("  {:<10} OWA {clean:.4}, {:.4} of without the cleaner", "clean", clean / raw);
+    println!("  {:<14} OWA {clean:.4}, {:.4} of without the cleaner", "clean", clean / raw);
     numbers.insert("without_cleaner".to_owned(), json!(raw));
     eprintln!("robustness: missing weeks");
     let missing = owa(&run(&changed(&|place, at, value| (drawn(place, at) >= 0.1).then_some(value)))?);
@@ -42,7 +42,7 @@ pub fn measure(series: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
         owa(&run(&changed(&|place, at, value| Some(if drawn(place, at) < 0.02 { 10.0 * value } else { value })))?);
     numbers.insert("clean".to_owned(), json!(clean));
     for (name, value) in [("missing", missing), ("spiked", spiked)] {
-        println!("  {name:<10} OWA {value:.4}, {:.4} of clean", value / clean);
+        println!("  {name:<14} OWA {value:.4}, {:.4} of clean", value / clean);
         numbers.insert(name.to_owned(), json!(value));
     }
 
@@ -57,6 +57,7 @@ fn young(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
     let whole = |place: usize| &all[place][..all[place].len() - horizons];
     let actual = |place: usize| &all[place][all[place].len() - horizons..];
     let mut numbers = Map::new();
+    let mut of_any = Vec::new();
     for length in LENGTHS {
         eprintln!("robustness: {length} points");
         let mut measured = Vec::new();
@@ -68,10 +69,10 @@ fn young(all: &[Vec<f64>], horizons: usize) -> anyhow::Result<Value> {
             let of_all = crate::measure(&histories, None, &places, horizons, &whole, &actual)?;
             measured.extend(of_all.into_iter().filter(|measured| is_young(measured.series)));
         }
-        let (value, (low, high)) = (owa(&measured), interval(&measured));
-        println!("  {length:>2} points  OWA {value:.4}, {low:.3} to {high:.3} when the series are drawn anew");
-        numbers.insert(format!("points_{length}"), json!({ "owa": value, "owa_lo": low, "owa_hi": high }));
+        numbers.insert(format!("points_{length}"), young_line(&format!("{length:>2} points"), &measured));
+        of_any.extend(measured);
     }
+    numbers.insert("points_any".to_owned(), young_line("any of these", &of_any));
     Ok(Value::Object(numbers))
 }
 
@@ -89,17 +90,12 @@ fn uncleaned<'a>(
 }
 
 fn owa(measured: &[Measured]) -> f64 {
-    let (ours, naive) = beside_naive(measured);
-    metrics::summary(&ours, &naive).owa
+    Owa::of(&measured.iter().collect::<Vec<_>>()).owa
 }
 
-/// Returns where the OWA lies when the series are drawn anew, 95 %.
-fn interval(measured: &[Measured]) -> (f64, f64) {
-    let (ours, naive) = beside_naive(measured);
-    let series: Vec<usize> = measured.iter().map(|measured| measured.series).collect();
-    metrics::bootstrap_owa(&ours, &naive, &series, crate::report::DRAWS, SEED)
-}
-
-fn beside_naive(measured: &[Measured]) -> (Vec<Errors>, Vec<Errors>) {
-    measured.iter().map(|measured| (measured.ours, measured.baselines[0])).unzip()
+/// Prints how well young series are forecast; returns the numbers.
+fn young_line(name: &str, measured: &[Measured]) -> Value {
+    let owa = Owa::of(&measured.iter().collect::<Vec<_>>());
+    println!("  {name:<14} OWA {:.4}, {:.3} to {:.3} when the series are drawn anew", owa.owa, owa.owa_lo, owa.owa_hi);
+    json!(owa)
 }
