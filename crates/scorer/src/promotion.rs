@@ -94,32 +94,8 @@ pub fn decide(
         .filter(|comparison| comparison.against_naive.keyword_count > 0)
         .collect();
     let coverages = compare_coverages(panel, candidate, &naive);
-
-    let naive_name = "seasonal naive".to_owned();
-    let champion_name = champion.map(|rival| format!("version {}", rival.version));
-    let mut others = vec![(&naive_name, &against_naive)];
-    others.extend(champion_name.as_ref().zip(against_champion.as_ref()));
-    let not_better = || {
-        let (name, comparison) = others.iter().find(|(_, comparison)| !comparison.is_beyond_noise())?;
-        Some(format!("not better than {name} by more than noise: {}", comparison.explain()))
-    };
-    let worse = || {
-        classes.iter().find_map(|class| {
-            let mut others = vec![(&naive_name, &class.against_naive)];
-            others.extend(champion_name.as_ref().zip(class.against_champion.as_ref()));
-            let (name, comparison) = others.into_iter().find(|(_, other)| other.is_worse_by(CLASS_TOLERANCE))?;
-            let explained = comparison.explain();
-            Some(format!("worse than {name} with histories of {}: {explained}", class.history_class))
-        })
-    };
-    let too_sure = || {
-        let CoverageComparison { candidate, naive } = coverages.iter().find(|coverage| coverage.is_too_narrow())?;
-        let beside = naive
-            .map_or_else(String::new, |naive| format!(", {:.1} % in those of seasonal naive", 100.0 * naive.value));
-        let (promised, value) = (100.0 * candidate.promised, 100.0 * candidate.value);
-        Some(format!("too sure of itself: {value:.1} % of what came lay in its {promised:.0} % intervals{beside}"))
-    };
-    let refusal = not_better().or_else(worse).or_else(too_sure);
+    let others = named(champion, &against_naive, against_champion.as_ref());
+    let refusal = why_not(champion, &others, &classes, &coverages);
     let is_promoted = refusal.is_none();
     let reason = refusal.unwrap_or_else(|| {
         let gains: Vec<String> =
@@ -127,6 +103,43 @@ pub fn decide(
         format!("better {}", gains.join(" and "))
     });
     Ok(Decision { is_promoted, reason, against_naive, against_champion, classes, coverages })
+}
+
+/// Returns what a candidate was held against, by name.
+fn named<'a>(
+    champion: Option<&Rival>,
+    against_naive: &'a Comparison,
+    against_champion: Option<&'a Comparison>,
+) -> Vec<(String, &'a Comparison)> {
+    let version = champion.map(|rival| format!("version {}", rival.version));
+    [("seasonal naive".to_owned(), against_naive)].into_iter().chain(version.zip(against_champion)).collect()
+}
+
+/// Returns why a candidate may not predict; nothing where it may.
+fn why_not(
+    champion: Option<&Rival>,
+    others: &[(String, &Comparison)],
+    classes: &[ClassComparison],
+    coverages: &[CoverageComparison],
+) -> Option<String> {
+    if let Some((name, comparison)) = others.iter().find(|(_, comparison)| !comparison.is_beyond_noise()) {
+        return Some(format!("not better than {name} by more than noise: {}", comparison.explain()));
+    }
+    for class in classes {
+        let others = named(champion, &class.against_naive, class.against_champion.as_ref());
+        if let Some((name, comparison)) = others.iter().find(|(_, other)| other.is_worse_by(CLASS_TOLERANCE)) {
+            let explained = comparison.explain();
+            return Some(format!("worse than {name} with histories of {}: {explained}", class.history_class));
+        }
+    }
+    let CoverageComparison { candidate, naive } = coverages.iter().find(|coverage| coverage.is_too_narrow())?;
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let beside = naive.map(|naive| format!(", {} in those of seasonal naive", percent(naive.value)));
+    let (held, promised) = (percent(candidate.value), 100.0 * candidate.promised);
+    Some(format!(
+        "too sure of itself: {held} of what came lay in its {promised:.0} % intervals{}",
+        beside.unwrap_or_default()
+    ))
 }
 
 impl CoverageComparison {
