@@ -172,9 +172,10 @@ fn blank(
     let as_of_week = week_of(as_of.date_naive());
     let last_full_week = week_of(last_full_week_start(as_of));
     let abstain_reason = match carrying.last() {
-        None => Some("no week was observed".to_owned()),
+        None => Some(format!("no week was observed{}", beyond_since(history, i32::MIN))),
         Some(last) if as_of_week - last.week > AGE_WEEKS_MAX => {
-            Some(format!("the last observed week is older than {AGE_WEEKS_MAX} weeks"))
+            let beyond_since = beyond_since(history, last.week);
+            Some(format!("the last observed week is older than {AGE_WEEKS_MAX} weeks{beyond_since}"))
         }
         Some(_) if carrying.len() < observed_min => {
             Some(format!("fewer than {observed_min} weeks were observed without a long gap"))
@@ -207,6 +208,14 @@ fn blank(
         sources: history.map_or_else(String::new, |history| history.sources.join(",")),
         data_quality_score: data_quality(history, last_full_week),
     }
+}
+
+/// Says since when a keyword is beyond the end of the marketplace's list; nothing where it was not after a week.
+fn beyond_since(history: Option<&History>, week: i32) -> String {
+    let mut beyond = history.into_iter().flat_map(|history| &history.beyond);
+    beyond.find(|beyond| **beyond > week).map_or_else(String::new, |since| {
+        format!(": beyond the end of the marketplace's list since the week of {}", sunday_of(*since))
+    })
 }
 
 fn at_horizon(blank: &Prediction, horizon: usize) -> Prediction {
@@ -259,16 +268,25 @@ mod tests {
 
     #[test]
     fn every_keyword_has_a_row_per_horizon_and_a_reason_where_there_is_no_prediction() {
-        let mut histories = synthetic::counts(41, 3, 60);
+        let mut histories = synthetic::counts(41, 5, 60);
         histories[1].weeks.truncate(50);
         histories[2].weeks.drain(..53);
-        let rows = predict(&histories, Target::AuctionBids, &[1, 2, 3, 9], 0);
-        assert_eq!(rows.len(), 4 * HORIZON_COUNT);
+        histories[3].weeks.truncate(50);
+        histories[3].beyond = vec![2_810, 2_852, 2_853];
+        histories[4].weeks.clear();
+        histories[4].beyond = vec![2_858];
+        let rows = predict(&histories, Target::AuctionBids, &[1, 2, 3, 9, 4, 5], 0);
+        assert_eq!(rows.len(), 6 * HORIZON_COUNT);
         let reason = |keyword: usize| rows[keyword * HORIZON_COUNT].abstain_reason.as_deref();
         assert_eq!(reason(0), None);
         assert_eq!(reason(1), Some("the last observed week is older than 4 weeks"));
         assert_eq!(reason(2), Some("fewer than 8 weeks were observed without a long gap"));
         assert_eq!(reason(3), Some("no week was observed"));
+        let since = |reason: &str, week: i32| {
+            format!("{reason}: beyond the end of the marketplace's list since the week of {}", sunday_of(week))
+        };
+        assert_eq!(reason(4), Some(&since("the last observed week is older than 4 weeks", 2_852)[..]));
+        assert_eq!(reason(5), Some(&since("no week was observed", 2_858)[..]));
         assert!(rows.iter().all(|row| row.abstain_reason.is_some() == row.value.is_none()));
         assert_eq!(rows[0].target_date, sunday_of(2_800 + 60));
         assert_eq!(rows[1].trend_class.map(|_| rows[HORIZON_COUNT].trend_class), Some(Some("unknown")));

@@ -52,6 +52,9 @@ pub struct History {
     pub keyword_id: i64,
     /// The weeks that have a value.
     pub weeks: Vec<WeekValue>,
+    /// The weeks, counted, in which the keyword was beyond the end of the marketplace's list: less wanted than all in it, but
+    /// nobody knows by how much.
+    pub beyond: Vec<i32>,
     /// The resources that the values came from, sorted.
     pub sources: Vec<String>,
 }
@@ -93,16 +96,18 @@ pub fn series_of(histories: &[History], target: Target) -> Vec<Series> {
     for history in histories {
         let long_gap = |a: &WeekValue, b: &WeekValue| b.week - a.week - 1 <= BRIDGED_WEEKS_MAX;
         for run in history.weeks.chunk_by(long_gap) {
-            all.push(bridge(history.keyword_id, run, target));
+            all.push(bridge(history, run, target));
         }
     }
     all.sort_by_key(|series| (series.keyword_id, series.first_week));
     all
 }
 
-fn bridge(keyword_id: i64, run: &[WeekValue], target: Target) -> Series {
+/// Joins the weeks of a run by straight lines; where the keyword was beyond the list, by the least it has been so far, if that is
+/// less.
+fn bridge(history: &History, run: &[WeekValue], target: Target) -> Series {
     let mut series = Series {
-        keyword_id,
+        keyword_id: history.keyword_id,
         first_week: run[0].week,
         values: Vec::new(),
         is_filled: Vec::new(),
@@ -117,7 +122,10 @@ fn bridge(keyword_id: i64, run: &[WeekValue], target: Target) -> Series {
             let step_count = f64::from(next.week - last.week);
             for step in 1..next.week - last.week {
                 let part = f64::from(step) / step_count;
-                series.values.push(last_value + part * (next_value - last_value));
+                let between = last_value + part * (next_value - last_value);
+                let is_beyond = history.beyond.binary_search(&(last.week + step)).is_ok();
+                let least = series.values.iter().copied().filter(|_| is_beyond).fold(between, f64::min);
+                series.values.push(least);
                 series.is_filled.push(true);
                 bridge_rows(&mut series.components, &last.components, &next.components, part);
                 bridge_rows(&mut series.beside, &last.beside, &next.beside, part);
@@ -161,6 +169,8 @@ struct DemandWeek {
     keyword_id: i64,
     week_start_date: NaiveDate,
     value: Option<f64>,
+    /// Whether the keyword was beyond the end of the marketplace's list.
+    is_beyond: bool,
     resource: String,
     raw_payload_id: i64,
 }
@@ -427,8 +437,14 @@ fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
     let mut histories: BTreeMap<i64, History> = BTreeMap::new();
     for week in weeks {
         // A week without a value is a gap: a keyword beyond the end of the list is not one that nobody wants.
-        let Some(value) = week.value else { continue };
+        if week.value.is_none() && !week.is_beyond {
+            continue;
+        }
         let history = histories.entry(week.keyword_id).or_insert_with(|| empty(week.keyword_id));
+        let Some(value) = week.value else {
+            history.beyond.push(week_of(week.week_start_date));
+            continue;
+        };
         history.weeks.push(WeekValue {
             week: week_of(week.week_start_date),
             value,
@@ -528,7 +544,7 @@ pub fn histories_of(scored: &[ScoredWeek]) -> Vec<History> {
 }
 
 fn empty(keyword_id: i64) -> History {
-    History { keyword_id, weeks: Vec::new(), sources: Vec::new() }
+    History { keyword_id, weeks: Vec::new(), beyond: Vec::new(), sources: Vec::new() }
 }
 
 /// Adds a name to a sorted list that does not hold it yet.
@@ -545,7 +561,7 @@ mod tests {
     fn history(weeks: &[i32]) -> History {
         let value = |&week: &i32| WeekValue { week, value: f64::from(week), components: vec![], beside: vec![] };
         let weeks = weeks.iter().map(value).collect();
-        History { keyword_id: 1, weeks, sources: vec![] }
+        History { keyword_id: 1, weeks, beyond: vec![], sources: vec![] }
     }
 
     #[test]
@@ -562,13 +578,23 @@ mod tests {
             keyword_id: 1,
             week_start_date: WEEK_ZERO + Days::new(days),
             value,
+            is_beyond: value.is_none(),
             resource: "search_terms_report".to_owned(),
             raw_payload_id: 1,
         };
-        let histories = histories_of_demand(&[week(0, Some(900.0)), week(7, None), week(14, Some(700.0))]);
+        let histories = histories_of_demand(&[
+            week(0, Some(900.0)),
+            week(7, Some(400.0)),
+            week(14, None),
+            week(21, Some(700.0)),
+            week(28, None),
+        ]);
         let weeks: Vec<(i32, f64)> = histories[0].weeks.iter().map(|week| (week.week, week.value)).collect();
-        assert_eq!(weeks, [(0, 900.0), (2, 700.0)]);
-        assert_eq!(series_of(&histories, Target::SearchFrequencyRank)[0].is_filled, [false, true, false]);
+        assert_eq!((weeks, &histories[0].beyond[..]), (vec![(0, 900.0), (1, 400.0), (3, 700.0)], &[2, 4][..]));
+        let series = &series_of(&histories, Target::SearchFrequencyRank)[0];
+        assert_eq!(series.is_filled, [false, false, true, false]);
+        // It was less wanted than ever in the list, not something between the weeks beside.
+        assert_eq!(series.values[2], series.values[0]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ select distinct on (wanted.keyword_id, demand.week_start_date)
        wanted.keyword_id as "keyword_id!",
        demand.week_start_date as "week_start_date!",
        demand.value,
+       demand.value_status = 'below_threshold' as "is_beyond!",
        demand.resource as "resource!",
        demand.raw_payload_id as "raw_payload_id!"
 from core.said_of($1) wanted

@@ -42,7 +42,7 @@ pub fn counts(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                     WeekValue { week: 2_800 + week, value: log.exp(), components: Vec::new(), beside: Vec::new() }
                 })
                 .collect();
-            History { keyword_id, weeks, sources: vec!["test".to_owned()] }
+            History { keyword_id, weeks, beyond: Vec::new(), sources: vec!["test".to_owned()] }
         })
         .collect()
 }
@@ -63,7 +63,7 @@ pub fn scores(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                     WeekValue { week: 2_800 + week, value, components: levels.to_vec(), beside: Vec::new() }
                 })
                 .collect();
-            History { keyword_id, weeks, sources: vec!["test".to_owned()] }
+            History { keyword_id, weeks, beyond: Vec::new(), sources: vec!["test".to_owned()] }
         })
         .collect()
 }
