@@ -49,16 +49,21 @@ fn wandering(keyword: i64, week: u64) -> f64 {
     (5.0 + 0.2 * (0..=week).map(step).sum::<f64>()).exp()
 }
 
-/// Keywords of eBay whose bids are known week by week.
+/// Keywords of a marketplace whose demand is known week by week: on eBay bids.
 struct World {
     database: TestDatabase,
     clock: Clock,
-    bids: fn(i64, u64) -> f64,
+    marketplace: Marketplace,
+    demand: fn(i64, u64) -> f64,
 }
 
 impl World {
     /// Makes a world in which the weeks before `weeks` were observed.
     async fn new(bids: fn(i64, u64) -> f64, weeks: u64) -> World {
+        World::on(Marketplace::Ebay, bids, weeks).await
+    }
+
+    async fn on(marketplace: Marketplace, demand: fn(i64, u64) -> f64, weeks: u64) -> World {
         let database = TestDatabase::new().await;
         database.acknowledge_terms().await;
         database.make_partitions("'2025-01-01'", "'2027-06-01'").await;
@@ -67,14 +72,14 @@ impl World {
                 "insert into core.keywords (keyword_id, marketplace, market, keyword_text, original_text,
                      normalization_version, created_at)
                  overriding system value
-                 select number, 'ebay', 'US', 'keyword ' || number, 'keyword', 1, '2025-01-01'
+                 select number, '{marketplace}', 'US', 'keyword ' || number, 'keyword', 1, '2025-01-01'
                  from generate_series(1, {KEYWORDS}) number"
             ))
             .await;
         database
-            .execute("insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, created_at) values (gen_random_uuid(), 'manual', '2025-01-01', 'ebay', 'US', '2025-01-01')")
+            .execute(&format!("insert into ops.crawl_runs (crawl_run_id, trigger, scheduled_for, marketplace, market, created_at) values (gen_random_uuid(), 'manual', '2025-01-01', '{marketplace}', 'US', '2025-01-01')"))
             .await;
-        let world = World { database, clock: Clock::manual(noon(0)), bids };
+        let world = World { database, clock: Clock::manual(noon(0)), marketplace, demand };
         for week in 0..weeks {
             world.observe(week, &[]).await;
         }
@@ -84,29 +89,56 @@ impl World {
     /// Writes what was observed of a week on its Sunday, but for some keywords.
     async fn observe(&self, week: u64, missing: &[i64]) {
         let at = (FIRST_WEEK + Days::new(7 * week)).and_hms_opt(6, 0, 0).unwrap().and_utc();
+        let (marketplace, resource) = (self.marketplace, self.resource());
         self.database
             .execute(&format!(
                 "insert into raw.payloads (request_key, marketplace, market, resource, crawl_run_id, page_number,
                      request_method, request_url, status_code, response_headers, chunk_count, body_encoding,
                      body_size_bytes, content_sha256, fetched_at, ingested_at)
-                 select 'week {week}', 'ebay', 'US', 'item_search', crawl_run_id, 1, 'GET', '/', 200, '{{}}', 1,
+                 select 'week {week}', '{marketplace}', 'US', '{resource}', crawl_run_id, 1, 'GET', '/', 200, '{{}}', 1,
                         'identity', 0, sha256(''), '{at}', '{at}' from ops.crawl_runs"
             ))
             .await;
         for keyword in (1..=KEYWORDS).filter(|keyword| !missing.contains(keyword)) {
-            self.say(keyword, week, (self.bids)(keyword, week), at).await;
+            self.say(keyword, week, (self.demand)(keyword, week), at).await;
         }
     }
 
-    /// Writes one observation as it became known at a moment.
+    fn resource(&self) -> &'static str {
+        if self.marketplace == Marketplace::Amazon { "search_terms_report" } else { "item_search" }
+    }
+
+    /// Writes the demand for a keyword in a week as it became known at a moment.
     async fn say(&self, keyword: i64, week: u64, value: f64, known_at: DateTime<Utc>) {
+        let metric = if self.marketplace == Marketplace::Amazon { "search_frequency_rank" } else { "auction_bids" };
+        self.write(keyword, week, metric, Some(value), known_at).await;
+    }
+
+    /// Writes that a search term was not in a week's list, which ended with a rank.
+    async fn drop_out(&self, keyword: i64, week: u64, list_end: f64) {
+        let known_at = noon(week);
+        self.write(keyword, week, "search_frequency_rank", None, known_at).await;
+        self.write(keyword, week, "search_term_list_end", Some(list_end), known_at).await;
+    }
+
+    /// Writes one observation; without a value that of a search term beyond the list.
+    async fn write(&self, keyword: i64, week: u64, metric: &str, value: Option<f64>, known_at: DateTime<Utc>) {
+        let (unit, days, period) =
+            if self.marketplace == Marketplace::Amazon { ("rank", 6, "week") } else { ("bids", 0, "instant") };
+        let (value, status, reason) = match value {
+            Some(value) => (value.to_string(), "observed", "null"),
+            None => ("null".to_owned(), "below_threshold", "'not in the list'"),
+        };
+        let resource = self.resource();
         let day = FIRST_WEEK + Days::new(7 * week);
         self.database
             .execute(&format!(
-                "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, resource, observed_at,
-                     period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id, crawl_run_id)
-                 select {keyword}, 'auction_bids', {value}::double precision, 'bids', 'observed', 'item_search', fetched_at,
-                        '{day}', '{day}', 'instant', fetched_at, '{known_at}', raw_payload_id, crawl_run_id
+                "insert into core.keyword_observations (keyword_id, metric, value, unit, value_status, status_reason, resource,
+                     observed_at, period_start_date, period_end_date, period_kind, fetched_at, ingested_at, raw_payload_id,
+                     crawl_run_id)
+                 select {keyword}, '{metric}', {value}::double precision, '{unit}', '{status}', {reason}, '{resource}',
+                        fetched_at, '{day}', date '{day}' + {days}, '{period}', fetched_at, '{known_at}', raw_payload_id,
+                        crawl_run_id
                  from raw.payloads where request_key = 'week {week}'"
             ))
             .await;
@@ -290,6 +322,40 @@ async fn an_outcome_is_written_once_and_again_when_its_actual_value_is_corrected
         }
     };
     assert!((as_known(later(2)).await - rising(keyword, week)).abs() < 1e-6, "what was known then");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_term_that_falls_off_the_list_is_held_against_its_end() {
+    let world = World::on(Marketplace::Amazon, wandering, 40).await;
+    world.train(39).await;
+    world.score(39).await;
+    for week in 40..=46 {
+        world.observe(week, &[3, 4]).await;
+        // The list is long at first, and then ends before what was predicted.
+        world.drop_out(3, week, if week < 42 { 90_000.0 } else { 1.0 }).await;
+    }
+    world.score(47).await;
+
+    let outcomes = |condition: &str| format!("select count(*) from analytics.prediction_accuracy_v1 where {condition}");
+    assert_eq!(world.database.count(&outcomes("keyword_id = 4")).await, 0, "nothing is known of it");
+    assert_eq!(world.database.count(&outcomes("is_beyond")).await, 7);
+    assert_eq!(world.database.count(&outcomes("is_beyond and keyword_id <> 3")).await, 0);
+    let off = "is_beyond and actual_value = 90000 and error = 90000 - predicted_value and scaled_error > 1
+        and abs(naive_error - (90000 - baseline_value)) < 1e-6 and not is_inside_80 and not is_inside_95
+        and cardinality(source_payload_ids) = 1";
+    assert_eq!(world.database.count(&outcomes(off)).await, 2);
+    let beyond_too =
+        "is_beyond and actual_value = 1 and error = 0 and scaled_error = 0 and is_inside_80 and is_inside_95";
+    assert_eq!(world.database.count(&outcomes(beyond_too)).await, 5);
+
+    // Nothing more is predicted of it, and the reason is not that nobody looked.
+    let reasons = "select distinct keyword_id || ': ' || abstain_reason from analytics.keyword_predictions_v1
+        where is_latest and target_kind = 'demand' and keyword_id in (3, 4) order by 1";
+    let old = "the last observed week is older than 4 weeks";
+    let since = FIRST_WEEK + Days::new(7 * 40);
+    let expected =
+        [format!("3: {old}: beyond the end of the marketplace's list since the week of {since}"), format!("4: {old}")];
+    assert_eq!(world.database.texts(reasons).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,8 @@ use crate::week::{week_end, week_start};
 pub enum Metric {
     /// Position of the search term by number of searches in a week; 1 is the most searched.
     SearchFrequencyRank,
+    /// The last position of the week's list, told of search terms that are not in it: theirs is beyond.
+    SearchTermListEnd,
     /// Clicks of the three most clicked listings among all clicks of the search term.
     TopClickShare,
     /// Conversions of the three most clicked listings among all conversions of the search term.
@@ -103,8 +105,9 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics, in the order in which they are documented.
-    pub const ALL: [Metric; 46] = [
+    pub const ALL: [Metric; 47] = [
         Metric::SearchFrequencyRank,
+        Metric::SearchTermListEnd,
         Metric::TopClickShare,
         Metric::TopConversionShare,
         Metric::ResultCount,
@@ -165,6 +168,7 @@ impl Metric {
     pub fn name(self) -> &'static str {
         match self {
             Metric::SearchFrequencyRank => "search_frequency_rank",
+            Metric::SearchTermListEnd => "search_term_list_end",
             Metric::TopClickShare => "top_click_share",
             Metric::TopConversionShare => "top_conversion_share",
             Metric::ResultCount => "result_count",
@@ -216,7 +220,7 @@ impl Metric {
     /// Returns the unit of its values; money takes the currency of the answer instead.
     pub fn unit(self) -> &'static str {
         match self {
-            Metric::SearchFrequencyRank | Metric::SalesRankMedian => "rank",
+            Metric::SearchFrequencyRank | Metric::SearchTermListEnd | Metric::SalesRankMedian => "rank",
             Metric::TopClickShare
             | Metric::TopConversionShare
             | Metric::SellerConcentration

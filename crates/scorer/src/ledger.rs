@@ -2,7 +2,8 @@
 //! by [`entry::ledger`].
 //!
 //! A week is looked at once it is over, and for half a year more: a value that comes later, or is corrected by then, is
-//! taken into account. A week without a value leaves no outcome.
+//! taken into account. A week without a value leaves no outcome; one in which a search term was beyond the end of the
+//! marketplace's list leaves the least that the error can be.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -96,6 +97,8 @@ struct Due {
     prediction_id: i64,
     revision: i32,
     actual_value: f64,
+    /// Whether what came lies beyond that value, nobody knows how far.
+    is_beyond: bool,
     raw_payload_ids: Vec<i64>,
     predicted_value: f64,
     baseline_value: Option<f64>,
@@ -120,6 +123,7 @@ async fn due(db: &PgPool, model_name: ModelName, target: Target, actuals: &[Actu
             &chunk.iter().map(|actual| actual.keyword_id).collect::<Vec<_>>(),
             &chunk.iter().map(|actual| actual.week_start_date).collect::<Vec<_>>(),
             &chunk.iter().map(|actual| actual.value).collect::<Vec<_>>(),
+            &chunk.iter().map(|actual| actual.is_beyond).collect::<Vec<_>>(),
         )
         .fetch_all(db)
         .await?;
@@ -127,6 +131,7 @@ async fn due(db: &PgPool, model_name: ModelName, target: Target, actuals: &[Actu
             prediction_id: row.prediction_id,
             revision: row.revision,
             actual_value: row.actual_value,
+            is_beyond: row.is_beyond,
             raw_payload_ids: by_week[&(row.keyword_id, row.target_date)].raw_payload_ids.clone(),
             predicted_value: row.predicted_value,
             baseline_value: row.baseline_value,
@@ -146,6 +151,7 @@ struct Outcome {
     prediction_id: i64,
     revision: i32,
     actual_value: f64,
+    is_beyond: bool,
     error: f64,
     scaled_error: Option<f64>,
     is_inside_80: Option<bool>,
@@ -157,21 +163,23 @@ struct Outcome {
 
 impl Outcome {
     fn of(target: Target, due: Due) -> Outcome {
-        let actual = due.actual_value;
+        // Of what came beyond a list nobody knows more than that: it may be what was said, if that is beyond too.
+        let nearest = |said: f64| if due.is_beyond { said.max(due.actual_value) } else { due.actual_value };
         let scaled = |said: f64| {
-            let distance = (target.to_model_scale(actual) - target.to_model_scale(said)).abs();
+            let distance = (target.to_model_scale(nearest(said)) - target.to_model_scale(said)).abs();
             due.error_scale.map(|scale| distance / scale)
         };
-        let is_inside = |lo: Option<f64>, hi: Option<f64>| lo.zip(hi).map(|(lo, hi)| (lo..=hi).contains(&actual));
+        let is_inside = |lo: Option<f64>, hi: Option<f64>| lo.zip(hi).map(|(lo, hi)| (lo..=hi).contains(&nearest(lo)));
         Outcome {
             prediction_id: due.prediction_id,
             revision: due.revision,
-            actual_value: actual,
-            error: actual - due.predicted_value,
+            actual_value: due.actual_value,
+            is_beyond: due.is_beyond,
+            error: nearest(due.predicted_value) - due.predicted_value,
             scaled_error: scaled(due.predicted_value),
             is_inside_80: is_inside(due.lo_80, due.hi_80),
             is_inside_95: is_inside(due.lo_95, due.hi_95),
-            naive_error: due.baseline_value.map(|baseline| actual - baseline),
+            naive_error: due.baseline_value.map(|baseline| nearest(baseline) - baseline),
             naive_scaled_error: due.baseline_value.and_then(scaled),
             raw_payload_ids: due.raw_payload_ids,
         }
@@ -186,20 +194,21 @@ async fn insert(connection: &mut PgConnection, outcomes: &[Outcome], now: DateTi
             format!("{{{}}}", ids.join(","))
         };
         sqlx::query!(
-            "insert into ml.prediction_outcomes (prediction_id, revision, actual_value, error, scaled_error, is_inside_80,
-                 is_inside_95, naive_error, naive_scaled_error, source_payload_ids, scored_at)
-             select prediction_id, revision, actual_value, error, scaled_error, is_inside_80, is_inside_95, naive_error,
-                    naive_scaled_error, payloads::bigint[], $1
-             from unnest($2::bigint[], $3::integer[], $4::double precision[], $5::double precision[],
-                         $6::double precision[], $7::boolean[], $8::boolean[], $9::double precision[],
-                         $10::double precision[], $11::text[])
-                 as outcomes (prediction_id, revision, actual_value, error, scaled_error, is_inside_80, is_inside_95,
-                              naive_error, naive_scaled_error, payloads)
+            "insert into ml.prediction_outcomes (prediction_id, revision, actual_value, is_beyond, error, scaled_error,
+                 is_inside_80, is_inside_95, naive_error, naive_scaled_error, source_payload_ids, scored_at)
+             select prediction_id, revision, actual_value, is_beyond, error, scaled_error, is_inside_80, is_inside_95,
+                    naive_error, naive_scaled_error, payloads::bigint[], $1
+             from unnest($2::bigint[], $3::integer[], $4::double precision[], $5::boolean[], $6::double precision[],
+                         $7::double precision[], $8::boolean[], $9::boolean[], $10::double precision[],
+                         $11::double precision[], $12::text[])
+                 as outcomes (prediction_id, revision, actual_value, is_beyond, error, scaled_error, is_inside_80,
+                              is_inside_95, naive_error, naive_scaled_error, payloads)
              on conflict do nothing",
             now,
             &list(chunk, |outcome| outcome.prediction_id),
             &list(chunk, |outcome| outcome.revision),
             &list(chunk, |outcome| outcome.actual_value),
+            &list(chunk, |outcome| outcome.is_beyond),
             &list(chunk, |outcome| outcome.error),
             &list(chunk, |outcome| outcome.scaled_error) as &[Option<f64>],
             &list(chunk, |outcome| outcome.is_inside_80) as &[Option<bool>],
@@ -223,6 +232,7 @@ mod tests {
             prediction_id: 1,
             revision: 1,
             actual_value,
+            is_beyond: false,
             raw_payload_ids: vec![7],
             predicted_value: 1_000.0,
             baseline_value: Some(2_000.0),
@@ -241,6 +251,27 @@ mod tests {
         assert!((outcome.scaled_error.unwrap() - 1.2_f64.ln() / 0.1).abs() < 1e-9);
         assert!((outcome.naive_scaled_error.unwrap() - (2_000.0 / 1_200.0_f64).ln() / 0.1).abs() < 1e-9);
         assert_eq!((outcome.is_inside_80, outcome.is_inside_95), (Some(false), Some(true)));
+    }
+
+    #[test]
+    fn beyond_a_list_an_error_is_what_it_is_at_the_least() {
+        let beyond = |list_end: f64| Outcome::of(Target::SearchFrequencyRank, Due { is_beyond: true, ..due(list_end) });
+        // The list ended beyond both: as wrong as if the rank had been the next one.
+        let far = beyond(4_000.0);
+        assert_eq!(
+            (far.error, far.naive_error, far.is_inside_80, far.is_inside_95),
+            (3_000.0, Some(2_000.0), Some(false), Some(false))
+        );
+        assert!((far.naive_scaled_error.unwrap() - 2.0_f64.ln() / 0.1).abs() < 1e-9);
+        // It ended within the wide interval, and before what seasonal naive said.
+        let near = beyond(1_200.0);
+        assert_eq!(
+            (near.error, near.naive_error, near.is_inside_80, near.is_inside_95),
+            (200.0, Some(0.0), Some(false), Some(true))
+        );
+        // It ended before all that was said: nobody is known to be wrong.
+        let before = beyond(500.0);
+        assert_eq!((before.error, before.scaled_error, before.is_inside_80), (0.0, Some(0.0), Some(true)));
     }
 
     #[test]

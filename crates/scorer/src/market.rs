@@ -66,7 +66,7 @@ mod tests {
 
     fn history(weeks: &[(i32, f64)]) -> History {
         let value = |&(week, value): &(i32, f64)| WeekValue { week, value, components: vec![], beside: vec![] };
-        History { keyword_id: 1, weeks: weeks.iter().map(value).collect(), beyond: vec![], sources: vec![] }
+        History { keyword_id: 1, weeks: weeks.iter().map(value).collect(), beyond: BTreeMap::new(), sources: vec![] }
     }
 
     #[test]

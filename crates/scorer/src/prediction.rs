@@ -212,8 +212,8 @@ fn blank(
 
 /// Says since when a keyword is beyond the end of the marketplace's list; nothing where it was not after a week.
 fn beyond_since(history: Option<&History>, week: i32) -> String {
-    let mut beyond = history.into_iter().flat_map(|history| &history.beyond);
-    beyond.find(|beyond| **beyond > week).map_or_else(String::new, |since| {
+    let since = history.and_then(|history| history.beyond.keys().find(|beyond| **beyond > week));
+    since.map_or_else(String::new, |since| {
         format!(": beyond the end of the marketplace's list since the week of {}", sunday_of(*since))
     })
 }
@@ -272,9 +272,9 @@ mod tests {
         histories[1].weeks.truncate(50);
         histories[2].weeks.drain(..53);
         histories[3].weeks.truncate(50);
-        histories[3].beyond = vec![2_810, 2_852, 2_853];
+        histories[3].beyond = BTreeMap::from([(2_810, None), (2_852, None), (2_853, None)]);
         histories[4].weeks.clear();
-        histories[4].beyond = vec![2_858];
+        histories[4].beyond = BTreeMap::from([(2_858, Some(9.0))]);
         let rows = predict(&histories, Target::AuctionBids, &[1, 2, 3, 9, 4, 5], 0);
         assert_eq!(rows.len(), 6 * HORIZON_COUNT);
         let reason = |keyword: usize| rows[keyword * HORIZON_COUNT].abstain_reason.as_deref();

@@ -52,9 +52,9 @@ pub struct History {
     pub keyword_id: i64,
     /// The weeks that have a value.
     pub weeks: Vec<WeekValue>,
-    /// The weeks, counted, in which the keyword was beyond the end of the marketplace's list: less wanted than all in it, but
-    /// nobody knows by how much.
-    pub beyond: Vec<i32>,
+    /// The weeks, counted, in which the keyword was beyond the end of the marketplace's list: less wanted than all in it. With
+    /// each the value at the end of the list, where that is known.
+    pub beyond: BTreeMap<i32, Option<f64>>,
     /// The resources that the values came from, sorted.
     pub sources: Vec<String>,
 }
@@ -103,8 +103,8 @@ pub fn series_of(histories: &[History], target: Target) -> Vec<Series> {
     all
 }
 
-/// Joins the weeks of a run by straight lines; where the keyword was beyond the list, by the least it has been so far, if that is
-/// less.
+/// Joins the weeks of a run by straight lines; where the keyword was beyond the list, by the least of what it has been so far
+/// and of the list, if that is less.
 fn bridge(history: &History, run: &[WeekValue], target: Target) -> Series {
     let mut series = Series {
         keyword_id: history.keyword_id,
@@ -123,9 +123,13 @@ fn bridge(history: &History, run: &[WeekValue], target: Target) -> Series {
             for step in 1..next.week - last.week {
                 let part = f64::from(step) / step_count;
                 let between = last_value + part * (next_value - last_value);
-                let is_beyond = history.beyond.binary_search(&(last.week + step)).is_ok();
-                let least = series.values.iter().copied().filter(|_| is_beyond).fold(between, f64::min);
-                series.values.push(least);
+                series.values.push(match history.beyond.get(&(last.week + step)) {
+                    None => between,
+                    Some(list_end) => {
+                        let list_end = list_end.map(|list_end| target.to_model_scale(list_end));
+                        series.values.iter().copied().chain(list_end).fold(between, f64::min)
+                    }
+                });
                 series.is_filled.push(true);
                 bridge_rows(&mut series.components, &last.components, &next.components, part);
                 bridge_rows(&mut series.beside, &last.beside, &next.beside, part);
@@ -171,6 +175,8 @@ struct DemandWeek {
     value: Option<f64>,
     /// Whether the keyword was beyond the end of the marketplace's list.
     is_beyond: bool,
+    /// The value at the end of that list, where it is known.
+    list_end: Option<f64>,
     resource: String,
     raw_payload_id: i64,
 }
@@ -335,11 +341,13 @@ pub struct Actual {
     pub week_start_date: NaiveDate,
     /// The value in the unit of its metric.
     pub value: f64,
+    /// Whether it is where the marketplace's list ended, and what came lies beyond.
+    pub is_beyond: bool,
     /// The payloads, sorted.
     pub raw_payload_ids: Vec<i64>,
 }
 
-/// Loads every value that [`load`] makes histories of, by the same queries.
+/// Loads every value that [`load`] makes histories of, by the same queries, and where lists ended that keywords were beyond.
 pub async fn load_actuals(
     db: &PgPool,
     model_name: ModelName,
@@ -348,12 +356,14 @@ pub async fn load_actuals(
     as_of: DateTime<Utc>,
 ) -> Result<Vec<Actual>, sqlx::Error> {
     let of_demand = |week: DemandWeek| {
-        let DemandWeek { keyword_id, week_start_date, value, raw_payload_id, .. } = week;
-        value.map(|value| Actual { keyword_id, week_start_date, value, raw_payload_ids: vec![raw_payload_id] })
+        let DemandWeek { keyword_id, week_start_date, raw_payload_id, .. } = week;
+        let is_beyond = week.value.is_none();
+        let value = week.value.or(week.list_end)?;
+        Some(Actual { keyword_id, week_start_date, value, is_beyond, raw_payload_ids: vec![raw_payload_id] })
     };
     let of_competition = |week: ScoredWeek| {
         let ScoredWeek { keyword_id, week_start_date, score, raw_payload_ids, .. } = week;
-        Actual { keyword_id, week_start_date, value: score.score, raw_payload_ids }
+        Actual { keyword_id, week_start_date, value: score.score, is_beyond: false, raw_payload_ids }
     };
     Ok(match model_name {
         ModelName::Demand => {
@@ -442,7 +452,7 @@ fn histories_of_demand(weeks: &[DemandWeek]) -> Vec<History> {
         }
         let history = histories.entry(week.keyword_id).or_insert_with(|| empty(week.keyword_id));
         let Some(value) = week.value else {
-            history.beyond.push(week_of(week.week_start_date));
+            history.beyond.insert(week_of(week.week_start_date), week.list_end);
             continue;
         };
         history.weeks.push(WeekValue {
@@ -544,7 +554,7 @@ pub fn histories_of(scored: &[ScoredWeek]) -> Vec<History> {
 }
 
 fn empty(keyword_id: i64) -> History {
-    History { keyword_id, weeks: Vec::new(), beyond: Vec::new(), sources: Vec::new() }
+    History { keyword_id, weeks: Vec::new(), beyond: BTreeMap::new(), sources: Vec::new() }
 }
 
 /// Adds a name to a sorted list that does not hold it yet.
@@ -561,7 +571,7 @@ mod tests {
     fn history(weeks: &[i32]) -> History {
         let value = |&week: &i32| WeekValue { week, value: f64::from(week), components: vec![], beside: vec![] };
         let weeks = weeks.iter().map(value).collect();
-        History { keyword_id: 1, weeks, beyond: vec![], sources: vec![] }
+        History { keyword_id: 1, weeks, beyond: BTreeMap::new(), sources: vec![] }
     }
 
     #[test]
@@ -579,6 +589,7 @@ mod tests {
             week_start_date: WEEK_ZERO + Days::new(days),
             value,
             is_beyond: value.is_none(),
+            list_end: (days == 35).then_some(5_000.0),
             resource: "search_terms_report".to_owned(),
             raw_payload_id: 1,
         };
@@ -588,13 +599,18 @@ mod tests {
             week(14, None),
             week(21, Some(700.0)),
             week(28, None),
+            week(35, None),
+            week(42, Some(800.0)),
         ]);
         let weeks: Vec<(i32, f64)> = histories[0].weeks.iter().map(|week| (week.week, week.value)).collect();
-        assert_eq!((weeks, &histories[0].beyond[..]), (vec![(0, 900.0), (1, 400.0), (3, 700.0)], &[2, 4][..]));
-        let series = &series_of(&histories, Target::SearchFrequencyRank)[0];
-        assert_eq!(series.is_filled, [false, false, true, false]);
-        // It was less wanted than ever in the list, not something between the weeks beside.
-        assert_eq!(series.values[2], series.values[0]);
+        assert_eq!(weeks, [(0, 900.0), (1, 400.0), (3, 700.0), (6, 800.0)]);
+        assert_eq!(histories[0].beyond, BTreeMap::from([(2, None), (4, None), (5, Some(5_000.0))]));
+        let target = Target::SearchFrequencyRank;
+        let series = &series_of(&histories, target)[0];
+        assert_eq!(series.is_filled, [false, false, true, false, true, true, false]);
+        // It was less wanted than ever in the list, and than all in it, not something between the weeks beside.
+        let beyond = [2, 4, 5].map(|position| series.values[position]);
+        assert_eq!(beyond, [900.0, 900.0, 5_000.0].map(|rank| target.to_model_scale(rank)));
     }
 
     #[test]

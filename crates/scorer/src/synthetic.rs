@@ -1,5 +1,7 @@
 //! Made-up series for the tests: level, trend, yearly season and noise, all from a seed.
 
+use std::collections::BTreeMap;
+
 use crate::series::{History, WeekValue};
 
 /// A small random source that gives the same numbers everywhere.
@@ -42,7 +44,7 @@ pub fn counts(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                     WeekValue { week: 2_800 + week, value: log.exp(), components: Vec::new(), beside: Vec::new() }
                 })
                 .collect();
-            History { keyword_id, weeks, beyond: Vec::new(), sources: vec!["test".to_owned()] }
+            History { keyword_id, weeks, beyond: BTreeMap::new(), sources: vec!["test".to_owned()] }
         })
         .collect()
 }
@@ -63,7 +65,7 @@ pub fn scores(seed: u64, keyword_count: i64, week_count: i32) -> Vec<History> {
                     WeekValue { week: 2_800 + week, value, components: levels.to_vec(), beside: Vec::new() }
                 })
                 .collect();
-            History { keyword_id, weeks, beyond: Vec::new(), sources: vec!["test".to_owned()] }
+            History { keyword_id, weeks, beyond: BTreeMap::new(), sources: vec!["test".to_owned()] }
         })
         .collect()
 }

@@ -58,7 +58,8 @@ struct Rows<'keywords> {
     set_aside: SetAside,
     row_count: u64,
     untracked_row_count: u64,
-    covers_whole_site: bool,
+    /// The last rank of the whole site; nothing where the report is of departments only.
+    last_rank_of_site: Option<u64>,
     /// The search term before this one: the rows of one stand together as a rule, and most are looked up thrice.
     last_search_term: String,
     last_keyword_id: Option<i64>,
@@ -84,7 +85,7 @@ impl<'keywords> Rows<'keywords> {
             set_aside: SetAside::default(),
             row_count: 0,
             untracked_row_count: 0,
-            covers_whole_site: false,
+            last_rank_of_site: None,
             last_search_term: String::new(),
             last_keyword_id: None,
         }
@@ -99,7 +100,9 @@ impl<'keywords> Rows<'keywords> {
             Err(problem) => return self.set_aside(index, &problem, raw_row),
         };
         let is_part_of_site = !is_whole_site(&row.department_name);
-        self.covers_whole_site |= !is_part_of_site;
+        if !is_part_of_site {
+            self.last_rank_of_site = self.last_rank_of_site.max(Some(row.search_frequency_rank));
+        }
         match self.keyword_id(&row.search_term) {
             None => self.untracked_row_count += 1,
             Some(keyword_id) => {
@@ -157,7 +160,8 @@ impl<'keywords> Rows<'keywords> {
         for keyword in self.tracked.sorted() {
             let standing = self.standings.remove(&keyword.keyword_id);
             // A rank within a department does not compare with a rank within the whole site.
-            let standing = standing.filter(|(standing, _)| !(self.covers_whole_site && standing.is_part_of_site));
+            let standing =
+                standing.filter(|(standing, _)| !(self.last_rank_of_site.is_some() && standing.is_part_of_site));
             let mut add = |metric, observed| {
                 observations.push(KeywordObservation::new(keyword.keyword_id, metric, observed, period));
             };
@@ -175,6 +179,9 @@ impl<'keywords> Rows<'keywords> {
                 None if keyword.is_active => {
                     let reason = "not in the week's list of search terms";
                     add(Metric::SearchFrequencyRank, Observed::BelowThreshold(reason));
+                    if let Some(last_rank) = self.last_rank_of_site {
+                        add(Metric::SearchTermListEnd, Observed::Value(last_rank as f64));
+                    }
                 }
                 None => {}
             }

@@ -115,6 +115,8 @@ fn a_report_says_where_tracked_search_terms_stand() {
     let beyond = Some(Observed::BelowThreshold("not in the week's list of search terms"));
     assert_eq!(observed(&reading, 3, Metric::SearchFrequencyRank), beyond, "ranked in one department only");
     assert_eq!(observed(&reading, 4, Metric::SearchFrequencyRank), beyond);
+    assert_eq!(observed(&reading, 4, Metric::SearchTermListEnd), Some(Observed::Value(91.0)));
+    assert_eq!(observed(&reading, 1, Metric::SearchTermListEnd), None);
     assert_eq!(observed(&reading, 4, Metric::TopClickShare), None);
     assert!(reading.observations.iter().all(|observation| observation.period == week()));
     assert_eq!((reading.row_count, reading.untracked_row_count), (6, 1));
@@ -123,9 +125,10 @@ fn a_report_says_where_tracked_search_terms_stand() {
 #[test]
 fn a_report_of_departments_only_gives_the_best_rank_among_them() {
     let rows = [row("Beauty", "blue mug", 5, 1, 0.5, 0.5), row("Kitchen", "blue mug", 3, 1, 0.25, 0.25)];
-    let reading = read_report(report(&rows).as_bytes(), &["blue mug"]).expect("read");
+    let reading = read_report(report(&rows).as_bytes(), &["blue mug", "soap"]).expect("read");
     assert_eq!(observed(&reading, 1, Metric::SearchFrequencyRank), Some(Observed::Value(3.0)));
     assert_eq!(observed(&reading, 1, Metric::TopClickShare), Some(Observed::Value(0.25)));
+    assert_eq!(observed(&reading, 2, Metric::SearchTermListEnd), None, "the ends of departments do not compare");
 }
 
 #[test]

@@ -122,11 +122,11 @@ pub(super) fn search_terms(_: &Question, json: &Json) -> Read<Facts> {
     let (period, rows) = contents(json, "GET_BRAND_ANALYTICS_SEARCH_TERMS_REPORT")?;
     let mut facts = Facts { row_count: rows.len(), ..Facts::default() };
     let mut by_keyword: BTreeMap<i64, Vec<Row<'_>>> = BTreeMap::new();
-    let (mut broken, mut covers_site) = (Vec::new(), false);
+    let (mut broken, mut last_of_site) = (Vec::new(), None);
     for (index, json) in rows.iter().enumerate() {
         match row(json) {
             Ok(row) => {
-                covers_site |= is_site(row.department);
+                last_of_site = last_of_site.max(is_site(row.department).then_some(row.rank));
                 match keyword_id(row.term) {
                     Some(keyword_id) => by_keyword.entry(keyword_id).or_default().push(row),
                     None => facts.untracked_row_count += 1,
@@ -143,7 +143,7 @@ pub(super) fn search_terms(_: &Question, json: &Json) -> Read<Facts> {
     for (keyword_id, rows) in by_keyword {
         let standing = |row: &Row<'_>| (!is_site(row.department), row.rank, row.department.to_owned());
         let Some(best) = rows.iter().map(standing).min() else { continue };
-        if covers_site && best.0 {
+        if last_of_site.is_some() && best.0 {
             continue;
         }
         let mut top: BTreeMap<i128, (f64, f64)> = BTreeMap::new();
@@ -161,6 +161,11 @@ pub(super) fn search_terms(_: &Question, json: &Json) -> Read<Facts> {
         ];
         facts.observations.extend(values.map(|(metric, value)| Fact { keyword_id, metric, value, unit: None, period }));
         told.push(keyword_id);
+    }
+    for keyword_id in (1..TRACKED.len() as i64).filter(|id| !told.contains(id) && !broken.contains(id)) {
+        let value = last_of_site.map(|rank| rank as f64);
+        let end = Fact { keyword_id, metric: Metric::SearchTermListEnd, value, unit: None, period };
+        facts.observations.extend(value.map(|_| end));
     }
     say_absences(&mut facts, Metric::SearchFrequencyRank, period, &broken, &told);
     Ok(facts)
