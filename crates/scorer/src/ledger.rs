@@ -164,7 +164,8 @@ struct Outcome {
 impl Outcome {
     fn of(target: Target, due: Due) -> Outcome {
         // Of what came beyond a list nobody knows more than that: it may be what was said, if that is beyond too.
-        let nearest = |said: f64| if due.is_beyond { said.max(due.actual_value) } else { due.actual_value };
+        let is_less_wanted = |said: f64| target.to_model_scale(said) < target.to_model_scale(due.actual_value);
+        let nearest = |said: f64| if due.is_beyond && is_less_wanted(said) { said } else { due.actual_value };
         let scaled = |said: f64| {
             let distance = (target.to_model_scale(nearest(said)) - target.to_model_scale(said)).abs();
             due.error_scale.map(|scale| distance / scale)
