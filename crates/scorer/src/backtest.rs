@@ -191,10 +191,9 @@ pub fn keyword_errors(panel: &Panel, folds: &[Fold]) -> BTreeMap<i64, f64> {
 
 /// Returns what was said of histories of a class alone.
 pub fn of_class(panel: &Panel, folds: &[Fold], class: HistoryClass) -> Vec<Fold> {
-    let is_of_class = |row: usize| HistoryClass::of(panel.rows[row].observed_count) == class;
     let of_class = |fold: &Fold| {
         let said = fold.rows.iter().copied().zip(fold.answers.iter().cloned());
-        let (rows, answers) = said.filter(|(row, _)| is_of_class(*row)).unzip();
+        let (rows, answers) = said.filter(|(row, _)| class_of(panel, *row) == class).unzip();
         Fold { origin: fold.origin, rows, answers }
     };
     folds.iter().map(of_class).collect()
@@ -248,27 +247,12 @@ pub fn measure(
             coverage_95: coverages[index].1,
         })
         .collect();
-    let classes = HistoryClass::ALL.into_iter().filter_map(|class| {
-        let folds = of_class(panel, folds, class);
-        let error = |folds: &[Fold]| mean_error(panel, &of_class(panel, folds, class));
-        let is_of_class = |held: &&Held| HistoryClass::of(panel.rows[held.row].observed_count) == class;
-        let (coverage_80, coverage_95) = coverage(held.iter().filter(is_of_class));
-        let n = (1..=HORIZON_COUNT).map(|horizon| residuals_of(panel, &folds, horizon).len()).sum();
-        (n > 0).then(|| ClassMetrics {
-            history_class: class,
-            keyword_count: keyword_errors(panel, &folds).len(),
-            n,
-            model_error: mean_error(panel, &folds),
-            naive_error: error(&naive_folds),
-            last_value_error: error(&last_value_folds),
-            coverage_80,
-            coverage_95,
-        })
-    });
+    let of_class = |&class: &HistoryClass| measure_class(panel, class, folds, &naive_folds, &last_value_folds, &held);
+    let classes = HistoryClass::ALL.iter().filter_map(of_class).collect();
     let (model_error, naive_error) = (mean_of(&model), mean_of(&naive));
     Ok(Metrics {
         horizons,
-        classes: classes.collect(),
+        classes,
         origins: plan.origins.iter().map(|&origin| sunday_of(origin).to_string()).collect(),
         model_error,
         naive_error,
@@ -278,6 +262,39 @@ pub fn measure(
         coverage_95: mean_of(&coverages.map(|shares| shares.1)),
         candidates,
     })
+}
+
+/// Measures a model's folds beside those of the naive models with histories of a class; nothing where it predicted none.
+fn measure_class(
+    panel: &Panel,
+    class: HistoryClass,
+    folds: &[Fold],
+    naive_folds: &[Fold],
+    last_value_folds: &[Fold],
+    held: &[Held],
+) -> Option<ClassMetrics> {
+    let folds = of_class(panel, folds, class);
+    let n = (1..=HORIZON_COUNT).map(|horizon| residuals_of(panel, &folds, horizon).len()).sum();
+    if n == 0 {
+        return None;
+    }
+    let error = |folds: &[Fold]| mean_error(panel, &of_class(panel, folds, class));
+    let (coverage_80, coverage_95) = coverage(held.iter().filter(|held| class_of(panel, held.row) == class));
+    Some(ClassMetrics {
+        history_class: class,
+        keyword_count: keyword_errors(panel, &folds).len(),
+        n,
+        model_error: mean_error(panel, &folds),
+        naive_error: error(naive_folds),
+        last_value_error: error(last_value_folds),
+        coverage_80,
+        coverage_95,
+    })
+}
+
+/// Returns the class of the history that a row looks back on.
+fn class_of(panel: &Panel, row: usize) -> HistoryClass {
+    HistoryClass::of(panel.rows[row].observed_count)
 }
 
 /// Returns the shares of a keyword's actual values inside the 80 % and the 95 % interval, for all keywords of which a fold
