@@ -24,12 +24,16 @@ pub struct Owa {
 impl Owa {
     /// Of histories, each beside naive.
     pub fn of(measured: &[&Measured]) -> Owa {
-        let (ours, naive): (Vec<Errors>, Vec<Errors>) =
-            measured.iter().map(|measured| (measured.ours, measured.baselines[0])).unzip();
+        let (ours, naive) = beside_naive(measured.iter().copied());
         let series: Vec<usize> = measured.iter().map(|measured| measured.series).collect();
         let (owa_lo, owa_hi) = metrics::bootstrap_owa(&ours, &naive, &series, DRAWS, SEED);
         Owa { owa: metrics::summary(&ours, &naive).owa, owa_lo, owa_hi }
     }
+}
+
+/// Returns our errors, and those of naive.
+pub fn beside_naive<'a>(measured: impl Iterator<Item = &'a Measured>) -> (Vec<Errors>, Vec<Errors>) {
+    measured.map(|measured| (measured.ours, measured.baselines[0])).unzip()
 }
 
 /// Prints a table for each class and one for all; returns the numbers.
@@ -51,8 +55,7 @@ fn table(title: &str, measured: &[&Measured]) -> Value {
         "  {title:<14} {:>6} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7}",
         "n", "sMAPE", "MASE", "OWA", "MSIS", "80 %", "95 %"
     );
-    let naive: Vec<Errors> = measured.iter().map(|measured| measured.baselines[0]).collect();
-    let ours: Vec<Errors> = measured.iter().map(|measured| measured.ours).collect();
+    let (ours, naive) = beside_naive(measured.iter().copied());
     let summary = metrics::summary(&ours, &naive);
     row("ours", &summary);
     let mut numbers = Map::new();

@@ -1,11 +1,12 @@
 //! Dirty histories, on every third series, beside what is said of them clean; and young ones among whole ones.
 
 use digitallz_scorer::forecasting::Trained;
+use digitallz_scorer::forecasting::metrics;
 use digitallz_scorer::forecasting::random::Random;
 use serde_json::{Map, Value, json};
 
 use crate::Measured;
-use crate::report::Owa;
+use crate::report::{self, Owa};
 
 /// Every so many series are made dirty, to save time.
 const EVERY: usize = 3;
@@ -90,7 +91,8 @@ fn uncleaned<'a>(
 }
 
 fn owa(measured: &[Measured]) -> f64 {
-    Owa::of(&measured.iter().collect::<Vec<_>>()).owa
+    let (ours, naive) = report::beside_naive(measured.iter());
+    metrics::summary(&ours, &naive).owa
 }
 
 /// Prints how well young series are forecast; returns the numbers.
