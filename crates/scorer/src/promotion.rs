@@ -143,8 +143,8 @@ fn why_not(
 }
 
 impl CoverageComparison {
-    /// Tells whether the candidate's intervals hold less than they promise, and less than those of seasonal naive: when the market
-    /// moves as it never did, nobody's hold.
+    /// Tells whether the candidate's intervals hold less than they promise, and less than those of seasonal naive by as much as is
+    /// not tolerated: when the market moves as it never did, nobody's hold.
     fn is_too_narrow(&self) -> bool {
         let Coverage { promised, value, .. } = self.candidate;
         let is_below_naive = self.naive.is_none_or(|naive| value < naive.value - COVERAGE_TOLERANCE);
