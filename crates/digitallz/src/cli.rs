@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use digitallz_common::jobs::Queue;
 use digitallz_common::marketplace::{Marketplace, Resource};
 use digitallz_common::source_contract::Mode;
-use digitallz_processor::imports::{DecimalMark, Encoding};
+use digitallz_processor::tables::dates::DateOrder;
+use digitallz_processor::tables::decoding::Encoding;
+use digitallz_processor::tables::numbers::DecimalMark;
 use digitallz_scorer::target::ModelName;
 use uuid::Uuid;
 
@@ -712,12 +714,9 @@ pub struct ImportArgs {
     /// Follow its keywords from now on; without it what it says of keywords that are not followed is left aside.
     #[arg(long)]
     pub add_keywords: bool,
-    /// Encoding of text that does not say so itself: `auto` (by its mark, else UTF-8) or `windows-1252`.
-    #[arg(long, value_name = "ENCODING", default_value = "auto")]
-    pub encoding: Encoding,
-    /// What stands before the decimals of its numbers: `point` (1,234.5) or `comma` (1.234,5).
-    #[arg(long, value_name = "MARK", default_value = "point")]
-    pub decimal: DecimalMark,
+    /// How its text is read.
+    #[command(flatten)]
+    pub text: TextArgs,
     /// Region that the file names and that is to be taken for the market.
     #[arg(long, value_name = "NAME")]
     pub region: Option<String>,
@@ -730,6 +729,20 @@ pub struct ImportArgs {
     /// Keep models and calibrations from learning of it.
     #[arg(long)]
     pub no_training: bool,
+}
+
+/// How the text of a table is read.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct TextArgs {
+    /// Encoding of the text, such as `windows-1254` or `shift_jis`; `auto` detects it and refuses text of which it is not certain.
+    #[arg(long, value_name = "ENCODING", default_value = "auto")]
+    pub encoding: Encoding,
+    /// Decimal mark of the numbers: `point` (1,234.5), `comma` (1.234,5), or `auto`, by the numbers of the file.
+    #[arg(long, value_name = "MARK", default_value = "auto")]
+    pub decimal: DecimalMark,
+    /// Order of dates such as 4/11/2026: `mdy`, `dmy`, `ymd`, or `auto`, where only one order fits the file.
+    #[arg(long, value_name = "ORDER", default_value = "auto")]
+    pub date_order: DateOrder,
 }
 
 /// Options of `forecast`.

@@ -24,6 +24,7 @@ pub mod purge;
 pub mod quarantine;
 pub mod reading;
 pub mod reprocess;
+pub mod tables;
 
 mod bids;
 mod entries;

@@ -133,8 +133,9 @@ fn request(args: &ImportArgs, body: &Spool) -> Result<ImportRequest, UserError> 
     }
     let name = args.file.file_name().unwrap_or_default().to_string_lossy();
     Ok(ImportRequest {
-        encoding: args.encoding,
-        decimal_mark: args.decimal,
+        encoding: args.text.encoding,
+        decimal_mark: args.text.decimal,
+        date_order: args.text.date_order,
         region: args.region.clone(),
         days: args.from.zip(args.to),
         ..ImportRequest::new(&name, body.content_sha256())
@@ -248,7 +249,8 @@ fn show(cli: &Cli, report: &ImportReport) -> anyhow::Result<()> {
     lines.push(format!("{}: {} of {}, {verb}", report.file, report.kind.name(), report.site));
     for header in &report.headers {
         let part = if header.part.is_empty() { String::new() } else { format!("{}: ", header.part) };
-        lines.push(format!("{part}header in line {} ({})", header.header_line, header.form));
+        let sample = header.sample.as_ref().map(|sample| format!(", read as '{sample}'")).unwrap_or_default();
+        lines.push(format!("{part}header in line {} ({}{sample})", header.header_line, header.form));
         for column in &header.recognised {
             lines.push(format!("  {} -> {}", column.column, column.read_as));
         }

@@ -1,18 +1,16 @@
 //! Reads single cells: terms, numbers as people of two habits write them, ranges, dates. What could mean two things is
 //! refused.
 
-use chrono::NaiveDate;
+use chrono::{Days, NaiveDate};
 use digitallz_common::keyword::Keyword;
 
-use super::request::DecimalMark;
 use crate::reading::Problem;
 use crate::rows::{MAX_COUNT, cut};
+use crate::tables::dates::{self, DateOrder, Moment};
+use crate::tables::numbers::{self, DecimalMark, NotANumber};
 
 /// Characters with which a spreadsheet begins a formula, or marks a text that looks like one.
 const FORMULA_STARTS: [char; 6] = ['=', '+', '-', '@', '\'', '|'];
-
-/// What people write where there is no value.
-const NOTHING: [&str; 7] = ["", "-", "--", "—", "–", "n/a", "null"];
 
 /// A number of searches as a planner writes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,26 +37,43 @@ pub(super) fn keyword(cell: &str) -> Result<Keyword, Problem> {
 
 /// Reads a number that is not negative; nothing where the cell says that there is none.
 pub(super) fn number(cell: &str, name: &str, mark: DecimalMark) -> Result<Option<f64>, Problem> {
-    if is_nothing(cell) {
-        return Ok(None);
-    }
-    match plain(cell, mark).and_then(|plain| plain.parse::<f64>().ok()).filter(|value| *value <= MAX_COUNT as f64) {
-        Some(value) => Ok(Some(value)),
-        None => Err(no_number(cell, name, mark)),
-    }
+    checked(cell, name, mark, numbers::number)
 }
 
 /// Reads a count.
 pub(super) fn count(cell: &str, name: &str, mark: DecimalMark) -> Result<Option<f64>, Problem> {
-    match number(cell, name, mark)? {
-        Some(value) if value.fract() != 0.0 => Err(no_number(cell, name, mark)),
-        value => Ok(value),
+    checked(cell, name, mark, numbers::count)
+}
+
+fn checked(
+    cell: &str,
+    name: &str,
+    mark: DecimalMark,
+    read: fn(&str, DecimalMark) -> Result<f64, NotANumber>,
+) -> Result<Option<f64>, Problem> {
+    let cell = numbers::normalized(cell);
+    if numbers::is_nothing(&cell) {
+        return Ok(None);
+    }
+    let is_negative = cell.starts_with('-') || cell.contains(['e', 'E']);
+    match read(&cell, mark) {
+        Ok(value) if !is_negative && value <= MAX_COUNT as f64 => Ok(Some(value)),
+        Err(NotANumber::Ambiguous) => {
+            let text = format!(
+                "{name}: '{}' may be two numbers; say --decimal point or --decimal comma",
+                cut(&cell, 40)
+            );
+            Err(Problem::at("", text))
+        }
+        _ => Err(no_number(&cell, name, mark)),
     }
 }
 
 /// Reads a number behind which a percent sign may stand, and tells whether one did.
 pub(super) fn percentage(cell: &str, name: &str, mark: DecimalMark) -> Result<Option<(f64, bool)>, Problem> {
-    match cell.strip_suffix('%') {
+    let cell = numbers::normalized(cell);
+    let cell = cell.as_str();
+    match cell.strip_suffix(['%', '٪']) {
         Some(rest) => Ok(number(rest.trim_end(), name, mark)?.map(|value| (value, true))),
         None => Ok(number(cell, name, mark)?.map(|value| (value, false))),
     }
@@ -78,102 +93,104 @@ pub(super) fn money(cell: &str, name: &str, currency: &str, mark: DecimalMark) -
         _ => &[],
     };
     let signs = signs.iter().copied().chain([currency]);
+    let cell = numbers::normalized(cell);
     let bare =
-        signs.fold(cell, |rest, sign| rest.strip_prefix(sign).or(rest.strip_suffix(sign)).unwrap_or(rest).trim());
+        signs.fold(cell.as_str(), |rest, sign| rest.strip_prefix(sign).or(rest.strip_suffix(sign)).unwrap_or(rest).trim());
     number(bare, name, mark)
 }
 
 /// Reads a number of searches, or the range in which it lies.
 pub(super) fn searches(cell: &str, name: &str, mark: DecimalMark) -> Result<Option<Searches>, Problem> {
+    let cell = numbers::normalized(cell);
     let end = |text: &str| scaled(text, name, mark);
-    if is_nothing(cell) {
+    if numbers::is_nothing(&cell) {
         return Ok(None);
     }
     if let Some(rest) = cell.strip_prefix('>').or(cell.strip_prefix('≥')) {
-        return Ok(Some(Searches::Above(end(rest)?)));
+        return Ok(Some(Searches::Above(end(rest.trim_start_matches('='))?)));
     }
     if let Some(rest) = cell.strip_prefix('<').or(cell.strip_prefix('≤')) {
-        return Ok(Some(Searches::Below(end(rest)?)));
+        return Ok(Some(Searches::Below(end(rest.trim_start_matches('='))?)));
     }
-    match cell.split_once(['–', '—', '-']) {
+    if let Some(rest) = cell.strip_suffix('+') {
+        return Ok(Some(Searches::Above(end(rest)?)));
+    }
+    match cell.split_once(['–', '—', '-', '~', '〜', '至']).or_else(|| cell.split_once(" to ")) {
         Some((low, high)) => match (end(low)?, end(high)?) {
             (low, high) if low <= high => Ok(Some(Searches::Between(low, high))),
-            _ => Err(no_number(cell, name, mark)),
+            _ => Err(no_number(&cell, name, mark)),
         },
-        None => Ok(count(cell, name, mark)?.map(Searches::Exact)),
+        None => match numbers::scale(&cell) {
+            (_, 1.0) => Ok(count(&cell, name, mark)?.map(Searches::Exact)),
+            _ => Ok(Some(Searches::Exact(end(&cell)?))),
+        },
     }
 }
 
-/// Reads a date as ISO 8601 writes it; other orders of day and month could be mistaken.
-pub(super) fn date(cell: &str, name: &str) -> Result<NaiveDate, Problem> {
-    // A date and a time is a date, too: programs write dates so.
-    let day = cell.strip_suffix(" 00:00:00").or(cell.strip_suffix("T00:00:00")).unwrap_or(cell);
-    let is_iso = day.len() == 10 && day.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
-    let day = is_iso.then(|| day.parse().ok()).flatten();
-    day.ok_or_else(|| Problem::at("", format!("{name}: '{}' is not a date such as 2026-08-16", cut(cell, 40))))
-}
-
-/// Reads a month as ISO 8601 writes it, with or without its first day.
-pub(super) fn month(cell: &str, name: &str) -> Result<NaiveDate, Problem> {
-    if cell.len() == 7 { date(&format!("{cell}-01"), name) } else { date(cell, name) }
-}
-
-fn is_nothing(cell: &str) -> bool {
-    NOTHING.iter().any(|nothing| cell.eq_ignore_ascii_case(nothing))
-}
-
-/// Reads one end of a range: 10, 1K, 2.5M.
-fn scaled(text: &str, name: &str, mark: DecimalMark) -> Result<f64, Problem> {
-    let text = text.trim();
-    let (digits, scale) = match text.char_indices().last() {
-        Some((place, 'K' | 'k')) => (&text[..place], 1e3),
-        Some((place, 'M' | 'm')) => (&text[..place], 1e6),
-        Some((place, 'B' | 'b')) => (&text[..place], 1e9),
-        _ => (text, 1.0),
-    };
-    let value = number(digits.trim(), name, mark)?.map(|value| value * scale);
-    value.filter(|value| *value <= MAX_COUNT as f64).ok_or_else(|| no_number(text, name, mark))
-}
-
-/// Writes a number with a point and without separators; nothing when it is not written as such a number is.
-fn plain(cell: &str, mark: DecimalMark) -> Option<String> {
-    let (decimal, separators) = match mark {
-        DecimalMark::Point => ('.', [',', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
-        DecimalMark::Comma => (',', ['.', ' ', '\u{a0}', '\u{202f}', '\'', '\u{2019}']),
-    };
-    let (whole, decimals) = match cell.split_once(decimal) {
-        Some((whole, decimals)) => (whole, Some(decimals)),
-        None => (cell, None),
-    };
-    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if decimals.is_some_and(|decimals| !is_digits(decimals)) {
-        return None;
-    }
-    let mut digits = String::with_capacity(cell.len());
-    if whole.contains(separators) {
-        let groups: Vec<&str> = whole.split(separators).collect();
-        let (first, others) = groups.split_first()?;
-        let is_grouped = is_digits(first) && first.len() <= 3 && !first.starts_with('0');
-        if !is_grouped || others.iter().any(|group| group.len() != 3 || !is_digits(group)) {
-            return None;
+/// Reads a day. What could be two days is an error.
+pub(super) fn date(cell: &str, name: &str, order: DateOrder) -> Result<NaiveDate, Problem> {
+    match dates::readings(cell, order).as_slice() {
+        [Moment::Day(day)] => Ok(*day),
+        [_, _] => {
+            let text = format!("{name}: '{}' may be two days; say --date-order mdy or --date-order dmy", cut(cell, 40));
+            Err(Problem::at("", text))
         }
-        groups.iter().for_each(|group| digits.push_str(group));
-    } else if is_digits(whole) {
-        digits.push_str(whole);
-    } else {
-        return None;
+        _ => Err(Problem::at("", format!("{name}: '{}' is not a date such as 2026-08-16", cut(cell, 40)))),
     }
-    if let Some(decimals) = decimals {
-        digits.push('.');
-        digits.push_str(decimals);
+}
+
+/// Reads every day that a cell may name: none for an empty cell, two where the order of day and month is open.
+pub(super) fn days(cell: &str, name: &str, order: DateOrder) -> Result<Vec<NaiveDate>, Problem> {
+    if cell.is_empty() {
+        return Ok(Vec::new());
     }
-    Some(digits)
+    let days: Vec<NaiveDate> = dates::readings(cell, order)
+        .into_iter()
+        .filter_map(|moment| if let Moment::Day(day) = moment { Some(day) } else { None })
+        .collect();
+    match days.is_empty() {
+        true => date(cell, name, order).map(|day| vec![day]),
+        false => Ok(days),
+    }
+}
+
+/// Reads the first day of a week: a day, or an ISO week by the Sunday before its Monday.
+pub(super) fn week(cell: &str, name: &str, order: DateOrder) -> Result<NaiveDate, Problem> {
+    match dates::one(cell, order) {
+        Some(Moment::IsoWeek(monday)) => Ok(monday - Days::new(1)),
+        _ => date(cell, name, order),
+    }
+}
+
+/// Reads a month, with or without its first day.
+pub(super) fn month(cell: &str, name: &str, order: DateOrder) -> Result<NaiveDate, Problem> {
+    match dates::one(cell, order) {
+        Some(Moment::Month(first)) => Ok(first),
+        _ => date(cell, name, order),
+    }
+}
+
+/// Returns true where a cell names a month and no day.
+pub(super) fn is_month(cell: &str) -> bool {
+    matches!(dates::one(cell, DateOrder::Auto), Some(Moment::Month(_)))
+}
+
+/// Returns true where a cell names an ISO week.
+pub(super) fn is_iso_week(cell: &str) -> bool {
+    matches!(dates::one(cell, DateOrder::Auto), Some(Moment::IsoWeek(_)))
+}
+
+/// Reads one end of a range: 10, 1K, 2.5M, 1,2 mil.
+fn scaled(text: &str, name: &str, mark: DecimalMark) -> Result<f64, Problem> {
+    let (digits, scale) = numbers::scale(text);
+    let value = number(&digits, name, mark)?.map(|value| value * scale);
+    value.filter(|value| *value <= MAX_COUNT as f64).ok_or_else(|| no_number(text, name, mark))
 }
 
 fn no_number(cell: &str, name: &str, mark: DecimalMark) -> Problem {
     let other = match mark {
-        DecimalMark::Point => ("1,234.5", "comma"),
         DecimalMark::Comma => ("1.234,5", "point"),
+        DecimalMark::Auto | DecimalMark::Point | DecimalMark::Undecided => ("1,234.5", "comma"),
     };
     let text = format!(
         "{name}: '{}' is not the number that is expected, written as {}; for the other habit say --decimal {}",
@@ -207,7 +224,7 @@ mod tests {
             assert_eq!(number(cell, "n", mark), Ok(Some(value)), "{cell}");
         }
         for cell in
-            ["1,23", "12,34,567", "0,123", "1.234,5", "-5", "1e5", "NaN", "inf", "=1+1", "0x10", "1.", ".5", "1,,234"]
+            ["1,23", "0,123", "1.234,5", "-5", "1e5", "inf", "=1+1", "0x10", "1.", ".5", "1,,234"]
         {
             assert!(number(cell, "n", POINT).is_err(), "{cell}");
         }
@@ -224,12 +241,18 @@ mod tests {
             ("10 - 100", Searches::Between(10.0, 100.0)),
             ("100K – 1M", Searches::Between(1e5, 1e6)),
             (">100", Searches::Above(100.0)),
+            ("100,000+", Searches::Above(1e5)),
+            ("1K", Searches::Exact(1e3)),
+            ("<\u{a0}1", Searches::Below(1.0)),
+            ("＜ １", Searches::Below(1.0)),
+            ("1\u{202f}000 – 10\u{202f}000", Searches::Between(1e3, 1e4)),
+            ("1 mil – 10 mil", Searches::Between(1e3, 1e4)),
             ("< 10", Searches::Below(10.0)),
             ("1,300", Searches::Exact(1300.0)),
         ] {
             assert_eq!(searches(cell, "s", POINT), Ok(Some(searched)), "{cell}");
         }
-        for cell in ["10K – 1K", "1K", "K – M", "1 – 2 – 3", "> many"] {
+        for cell in ["10K – 1K", "K – M", "1 – 2 – 3", "> many"] {
             assert!(searches(cell, "s", POINT).is_err(), "{cell}");
         }
     }
@@ -253,11 +276,16 @@ mod tests {
     }
 
     #[test]
-    fn dates_have_one_order() {
-        assert_eq!(date("2026-08-16", "d").unwrap().to_string(), "2026-08-16");
-        assert_eq!(month("2026-08", "d").unwrap().to_string(), "2026-08-01");
-        for cell in ["8/16/2026", "16.08.2026", "2026-8-16", "2026-02-30", "+026-08-16", "2026-08-16T07"] {
-            assert!(date(cell, "d").is_err(), "{cell}");
+    fn a_date_with_two_readings_is_refused() {
+        let auto = DateOrder::Auto;
+        assert_eq!(date("2026-08-16", "d", auto).unwrap().to_string(), "2026-08-16");
+        assert_eq!(month("2026-08", "d", auto).unwrap().to_string(), "2026-08-01");
+        assert_eq!(week("2026-W45", "d", auto).unwrap().to_string(), "2026-11-01");
+        assert!(date("4/11/2026", "d", auto).unwrap_err().text.contains("--date-order"));
+        assert_eq!(date("4/11/2026", "d", DateOrder::Mdy).unwrap().to_string(), "2026-04-11");
+        assert_eq!(days("4/11/2026", "d", auto).unwrap().len(), 2);
+        for cell in ["2026-02-30", "+026-08-16", "2026-08-16T07", "2026-08"] {
+            assert!(date(cell, "d", auto).is_err(), "{cell}");
         }
     }
 
@@ -280,7 +308,7 @@ mod tests {
         #[test]
         fn no_cell_does_harm(cell in "\\PC{0,30}") {
             let _ = (number(&cell, "n", POINT), searches(&cell, "s", COMMA), money(&cell, "m", "EUR", POINT));
-            let _ = (date(&cell, "d"), month(&cell, "d"), keyword(&cell), percentage(&cell, "p", POINT));
+            let _ = (date(&cell, "d", DateOrder::Auto), month(&cell, "d", DateOrder::Dmy), keyword(&cell), percentage(&cell, "p", POINT));
         }
     }
 }

@@ -7,9 +7,9 @@ use chrono::NaiveDate;
 use digitallz_common::marketplace::Site;
 use digitallz_common::observation::{Metric, Observed};
 
-use super::packing::pointer;
 use super::table::{Row, line_pointer};
 use super::{Surroundings, cells};
+use crate::tables::packing::pointer;
 use crate::reading::{Extent, KeywordObservation, Problem, QuarantinedRow, Reading};
 
 /// Rows set aside that are kept; of more, only the number.

@@ -231,6 +231,9 @@ pub struct HeaderReport {
     pub kind: Kind,
     /// Encoding and delimiter, or Parquet.
     pub form: String,
+    /// The first words that are not ASCII, where the encoding was detected or named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<String>,
     /// Line of the header, from 1.
     pub header_line: u64,
     /// Columns that are read.
@@ -363,6 +366,7 @@ impl Header {
             part,
             kind: self.kind,
             form: self.form.clone(),
+            sample: None,
             header_line: self.line,
             recognised: read
                 .map(|(name, column)| ColumnReport { column: name.clone(), read_as: column.to_string() })

@@ -118,16 +118,25 @@ fn formulas_are_set_aside_and_never_keywords() {
 }
 
 #[test]
-fn wrong_encodings_are_named_and_not_guessed() {
+fn encodings_are_detected_and_refused_where_they_are_not_certain() {
     let latin: Vec<u8> = [SERIES.as_bytes(), b"k\xfcchenlampe,2026-02-01,search_query_volume,5,week\n"].concat();
-    let problem = read(&latin).unwrap_err();
-    assert_eq!(problem.json_pointer, "/line/4");
-    assert!(problem.text.contains("--encoding windows-1252"), "{problem}");
-    let declared = TestFile {
-        request: ImportRequest { encoding: Encoding::Windows1252, ..ImportRequest::default() },
+    let imported = read(&latin).unwrap();
+    assert_eq!(imported.keywords.untracked.keys().collect::<Vec<_>>(), ["küchenlampe"]);
+    assert_eq!(imported.headers[0].sample.as_deref(), Some("küchenlampe"));
+
+    let turkish: Vec<u8> = [SERIES.as_bytes(), b"i\xfekur,2026-02-01,search_query_volume,5,week\n"].concat();
+    let problem = read(&turkish).unwrap_err();
+    assert!(problem.text.contains("windows-1254 ('işkur')"), "{problem}");
+    let named = TestFile {
+        request: ImportRequest { encoding: "windows-1254".parse().unwrap(), ..ImportRequest::default() },
         ..TestFile::default()
     };
-    assert_eq!(declared.read(&latin).unwrap().keywords.untracked.keys().collect::<Vec<_>>(), ["küchenlampe"]);
+    assert_eq!(named.read(&turkish).unwrap().keywords.untracked.keys().collect::<Vec<_>>(), ["işkur"]);
+
+    let japanese = encoding_rs::SHIFT_JIS.encode("スマホケース,2026-02-01,search_query_volume,5,week\n").0.into_owned();
+    let japanese = [SERIES.as_bytes(), &japanese].concat();
+    assert_eq!(read(&japanese).unwrap().keywords.untracked.keys().collect::<Vec<_>>(), ["スマホケース"]);
+    assert!(named.read(&japanese).unwrap_err().text.contains("Shift_JIS"));
 
     // Half of a pair of UTF-16 is no character.
     let mut broken: Vec<u8> = vec![0xff, 0xfe];
@@ -160,7 +169,7 @@ fn ragged_rows_nuls_and_open_quotation_marks_cost_themselves_only() {
 
 #[test]
 fn a_file_of_which_every_row_is_broken_is_refused() {
-    let problem = read("keyword,date,metric,value\nlamp,1.2.2026,search_query_volume,5\n").unwrap_err();
+    let problem = read("keyword,date,metric,value\nlamp,1/2/2026,search_query_volume,5\n").unwrap_err();
     assert!(problem.text.contains("1 of 1 rows cannot be read"), "{problem}");
 }
 
@@ -214,7 +223,7 @@ fn parquet(codec: Codec) -> Vec<u8> {
 fn parquet_says_what_the_same_rows_say_in_csv() {
     for codec in [Codec::UNCOMPRESSED, Codec::SNAPPY, Codec::ZSTD(Default::default())] {
         // How numbers are spelt elsewhere does not matter here.
-        let request = ImportRequest { decimal_mark: DecimalMark::Comma, ..ImportRequest::default() };
+        let request = ImportRequest { decimal_mark: crate::tables::numbers::DecimalMark::Comma, ..ImportRequest::default() };
         let imported = TestFile { request, ..TestFile::default() }.read(&parquet(codec)).unwrap();
         assert_eq!((imported.kind, imported.headers[0].form.as_str()), (Kind::Series, "Parquet"));
         assert_eq!(said(&imported)[..2], READ);

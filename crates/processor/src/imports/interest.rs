@@ -8,16 +8,20 @@ use digitallz_common::observation::{Metric, Observed, Period};
 
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
-use super::request::{DecimalMark, ImportRequest};
+use super::request::ImportRequest;
 use super::table::Row;
+use super::cells::Searches;
 use super::{Rows, cells};
 use crate::reading::{KeywordObservation, Problem};
+use crate::tables::dates::DateOrder;
+use crate::tables::numbers::DecimalMark;
 
 /// The rows of a file of interest over time.
 pub(super) struct Interest {
     date: Column,
     keywords: Vec<(usize, String)>,
     mark: DecimalMark,
+    date_order: DateOrder,
 }
 
 impl Interest {
@@ -36,15 +40,15 @@ impl Interest {
                 _ => {}
             }
         }
-        Ok(Interest { date, keywords, mark: request.decimal_mark })
+        Ok(Interest { date, keywords, mark: request.decimal_mark, date_order: request.date_order })
     }
 
     fn period(&self, row: &Row) -> Result<Period, Problem> {
         let cell = row.cell(Some(0));
         let period = match self.date {
-            Column::Week => Period::Week(cells::date(cell, "week")?),
-            Column::Month => Period::Month(cells::month(cell, "month")?),
-            _ => Period::Day(cells::date(cell, "day")?),
+            Column::Week => Period::Week(cells::date(cell, "week", self.date_order)?),
+            Column::Month => Period::Month(cells::month(cell, "month", self.date_order)?),
+            _ => Period::Day(cells::date(cell, "day", self.date_order)?),
         };
         if !period.begins_rightly() {
             return Err(Problem::at("", format!("no {} begins on {cell}", period.kind())));
@@ -54,10 +58,13 @@ impl Interest {
 
     fn observed(&self, cell: &str) -> Result<Observed, Problem> {
         const TOO_FEW: &str = "too few people searched to be told";
-        if cell.replace(' ', "") == "<1" {
-            return Ok(Observed::BelowThreshold(TOO_FEW));
-        }
-        match cells::count(cell, "interest", self.mark)? {
+        let searched = match cells::searches(cell, "interest", self.mark)? {
+            Some(Searches::Below(limit)) if limit <= 1.0 => return Ok(Observed::BelowThreshold(TOO_FEW)),
+            Some(Searches::Exact(value)) => Some(value),
+            Some(_) => return Err(Problem::at("", format!("interest: '{cell}' is not a number from 0 to 100"))),
+            None => None,
+        };
+        match searched {
             None => Ok(Observed::Unavailable("the cell is empty")),
             Some(0.0) => Ok(Observed::BelowThreshold(TOO_FEW)),
             Some(value) if value <= 100.0 => Ok(Observed::Value(value)),

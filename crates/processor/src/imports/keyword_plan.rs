@@ -10,10 +10,11 @@ use digitallz_common::observation::{Metric, Observed, Period};
 use super::cells::Searches;
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
-use super::request::{DecimalMark, ImportRequest};
+use super::request::ImportRequest;
 use super::table::Row;
 use super::{Rows, cells};
 use crate::reading::{KeywordObservation, Problem};
+use crate::tables::numbers::DecimalMark;
 
 /// What stands for a range where a file has numbers only, and the ends of that range.
 const STAND_INS: [(f64, f64, f64); 7] = [

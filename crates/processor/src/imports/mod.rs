@@ -9,8 +9,8 @@
 //! | `series` | one value a row: keyword, date, metric, value; CSV or Parquet | `series.rs` |
 //!
 //! A file is a raw payload like any answer, and reading it is as pure: bytes, what the user said of them, and the tracked
-//! keywords give a reading and a report. On the way lie `packing` (zip, gzip), `decoding` (encodings), `table` (cells) and
-//! `headers` (what the columns are called); `gathering` takes up what the rows say.
+//! keywords give a reading and a report. On the way lie [`crate::tables`] (packing, encodings, cells, numbers, dates), `table` (where
+//! the table begins) and `headers` (what the columns are called); `gathering` collects the values of the rows.
 
 use std::io::Read;
 
@@ -20,16 +20,14 @@ use digitallz_common::raw_payload::RawPayload;
 use serde::{Deserialize, Serialize};
 
 use crate::reading::{Problem, ReadError, Reading, TrackedKeywords};
+use crate::tables::packing::{self, Content, Part};
 
 mod cells;
-mod decoding;
 mod gathering;
 mod headers;
 mod interest;
 mod keep;
 mod keyword_plan;
-mod packing;
-mod parquet;
 mod period;
 mod request;
 mod search_query;
@@ -40,11 +38,10 @@ mod table;
 pub use gathering::FoundKeywords;
 pub use headers::{ColumnReport, HeaderReport};
 pub use keep::{ExamineError, KeepError, Kept, Wishes, examine, keep};
-pub use request::{DecimalMark, Encoding, ImportRequest, RequestError};
+pub use request::{ImportRequest, RequestError};
 
 use gathering::Gathering;
 use headers::Header;
-use packing::{Content, Part};
 use table::{Row, Table};
 
 /// What a file holds.
@@ -195,12 +192,12 @@ fn read_part(
     request: &ImportRequest,
     gathering: &mut Gathering<'_>,
 ) -> Result<HeaderReport, PartError> {
-    // Parquet holds numbers and not their spelling.
-    let typed = ImportRequest { decimal_mark: DecimalMark::Point, ..request.clone() };
-    let (mut table, request) = match part.content {
-        Content::Text(text) => (Table::open(text, request, kind)?, request),
-        Content::Parquet(file) => (parquet::open(file, kind)?, &typed),
+    let mut table = match part.content {
+        Content::Text(text) => Table::open(text, request, kind)?,
+        Content::Parquet(file) => Table::open_parquet(file, kind)?,
     };
+    let request =
+        &ImportRequest { decimal_mark: table.decimal_mark, date_order: table.date_order, ..request.clone() };
     let site = gathering.site();
     if !table.header.kind.suits(site.marketplace) {
         let kind = table.header.kind.name();
@@ -217,7 +214,7 @@ fn read_part(
     }
     rows.end(gathering).map_err(PartError::Broken)?;
     let name = gathering.part_name();
-    Ok(header.report(name))
+    Ok(HeaderReport { sample: table.sample, ..header.report(name) })
 }
 
 fn rows_of(

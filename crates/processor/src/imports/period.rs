@@ -39,6 +39,7 @@ impl ToldPeriod {
         let period = match (days, month_of(&text)) {
             (Some((first, last)), _) => Some(calendar_period(first, last)?),
             (None, Some(month)) if length == Some(Length::Month) => Some(Period::Month(month)),
+            (None, None) if length == Some(Length::Quarter) => quarter_of(&text).map(Period::Quarter),
             _ => None,
         };
         match (period, length) {
@@ -53,25 +54,31 @@ impl ToldPeriod {
         }
     }
 
-    /// Returns the period of a row, which may name its last day.
-    pub(super) fn of_row(&self, last_day: Option<NaiveDate>) -> Result<Period, Problem> {
-        match (self.period, last_day, self.length) {
-            (Some(period), Some(last_day), _) if period.end_date() != last_day => {
-                let text = format!(
-                    "the row is about the time until {last_day}, the file about that until {}",
-                    period.end_date()
-                );
+    /// Returns the period of a row. `last_days` holds the days that the row may end on: none where it names none, two where
+    /// the order of day and month is open, of which the period allows one.
+    pub(super) fn of_row(&self, last_days: &[NaiveDate]) -> Result<Period, Problem> {
+        if let Some(period) = self.period {
+            return match last_days {
+                [] => Ok(period),
+                days if days.contains(&period.end_date()) => Ok(period),
+                [first, ..] => {
+                    let end = period.end_date();
+                    Err(Problem::at("", format!("the row ends on {first}, but the period of the file on {end}")))
+                }
+            };
+        }
+        let (Some(length), [first, ..]) = (self.length, last_days) else {
+            let text = "the file does not state the period that it covers; give it with --from and --to";
+            return Err(Problem::at("", text));
+        };
+        let periods: Vec<Period> = last_days.iter().filter_map(|day| period_of(length, *day)).collect();
+        match periods.as_slice() {
+            [period] => Ok(*period),
+            [] => {
+                let text = format!("{first} is not the last day of such a period; a week ends on a Saturday");
                 Err(Problem::at("", text))
             }
-            (Some(period), _, _) => Ok(period),
-            (None, Some(last_day), Some(length)) => period_of(length, last_day).ok_or_else(|| {
-                let text = format!("{last_day} is not the last day of such a period; a week ends on a Saturday");
-                Problem::at("", text)
-            }),
-            (None, Some(_), None) | (None, None, _) => {
-                let text = "the file does not say what time it is about; say it with --from and --to";
-                Err(Problem::at("", text))
-            }
+            _ => Err(Problem::at("", "the reporting date may be two days; say --date-order mdy or dmy")),
         }
     }
 }
@@ -139,13 +146,22 @@ fn slashed_days(text: &str, length: Option<Length>) -> Option<(NaiveDate, NaiveD
     readings.all(|other| other == found).then_some(found)
 }
 
+/// Finds the value of a choice: `Select year=["2026"]` gives `2026`.
+fn chosen<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let rest = &text[text.find(name)? + name.len()..];
+    rest.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]")).map(|(value, _)| value.trim())
+}
+
+/// Finds a year and a quarter that were chosen one by one: `2`, `Q2` or `Quarter 2`.
+fn quarter_of(text: &str) -> Option<NaiveDate> {
+    let (year, quarter) = (chosen(text, "Select year=")?, chosen(text, "Select quarter=")?);
+    let quarter: u32 = quarter.trim_start_matches(|character: char| !character.is_ascii_digit()).get(..1)?.parse().ok()?;
+    NaiveDate::from_ymd_opt(year.parse().ok()?, quarter.checked_sub(1)? * 3 + 1, 1)
+}
+
 /// Finds a year and an English month that were chosen one by one.
 fn month_of(text: &str) -> Option<NaiveDate> {
-    let chosen = |name: &str| {
-        let rest = &text[text.find(name)? + name.len()..];
-        rest.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]")).map(|(value, _)| value.trim().to_owned())
-    };
-    let (year, month) = (chosen("Select year=")?, chosen("Select month=")?);
+    let (year, month) = (chosen(text, "Select year=")?, chosen(text, "Select month=")?);
     NaiveDate::parse_from_str(&format!("1 {month} {year}"), "%d %B %Y").ok()
 }
 
@@ -182,8 +198,10 @@ mod tests {
             ),
             (r#"Reporting Range=["Weekly"],Viewing=["01/03/2026 - 07/03/2026"]"#, "week", "2026-03-01"),
             (r#"Reporting Range=["Quarterly"],Viewing=["1/1/26 - 3/31/26"]"#, "quarter", "2026-01-01"),
+            (r#"Reporting Range=["Quarterly"],Select year=["2026"],Select quarter=["3"]"#, "quarter", "2026-07-01"),
+            (r#"Reporting Range=["Quarterly"],Select year=["2025"],Select quarter=["Q4"]"#, "quarter", "2025-10-01"),
         ] {
-            let period = told(line).unwrap().of_row(None).unwrap();
+            let period = told(line).unwrap().of_row(&[]).unwrap();
             assert_eq!((period.kind(), period.start_date()), (kind, day(first)), "{line}");
         }
     }
@@ -191,11 +209,11 @@ mod tests {
     #[test]
     fn the_last_day_of_a_row_needs_the_length_and_must_fit() {
         let weekly = told(r#"Reporting Range=["Weekly"]"#).unwrap();
-        assert_eq!(weekly.of_row(Some(day("2026-02-07"))), Ok(Period::Week(day("2026-02-01"))));
-        assert!(weekly.of_row(Some(day("2026-02-08"))).is_err());
-        assert!(told("nothing").unwrap().of_row(Some(day("2026-02-07"))).unwrap_err().text.contains("--from"));
+        assert_eq!(weekly.of_row(&[day("2026-02-07")]), Ok(Period::Week(day("2026-02-01"))));
+        assert!(weekly.of_row(&[day("2026-02-08")]).is_err());
+        assert!(told("nothing").unwrap().of_row(&[day("2026-02-07")]).unwrap_err().text.contains("--from"));
         let week = told(r#"["Weekly"],["Week 6 | 2026-02-01 - 2026-02-07 2026"]"#).unwrap();
-        assert!(week.of_row(Some(day("2026-02-14"))).is_err());
+        assert!(week.of_row(&[day("2026-02-14")]).is_err());
     }
 
     #[test]

@@ -2,35 +2,18 @@
 //! name and the hash of the file, and whatever the bytes alone do not tell.
 
 use std::fmt;
-use std::str::FromStr;
 
 use chrono::NaiveDate;
 use url::Url;
+
+use crate::tables::dates::DateOrder;
+use crate::tables::decoding::Encoding;
+use crate::tables::numbers::DecimalMark;
 
 const SCHEME: &str = "import";
 
 /// Longest name of a file that is kept, in characters.
 const MAX_NAME: usize = 200;
-
-/// How a text is encoded, where it does not say so itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// By its byte order mark, else UTF-8.
-    #[default]
-    Told,
-    /// Windows-1252, as old spreadsheets write it.
-    Windows1252,
-}
-
-/// What stands before the decimals of a number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DecimalMark {
-    /// As in 1,234.5.
-    #[default]
-    Point,
-    /// As in 1.234,5.
-    Comma,
-}
 
 /// A file, and what its user says of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +26,8 @@ pub struct ImportRequest {
     pub encoding: Encoding,
     /// What its numbers look like.
     pub decimal_mark: DecimalMark,
+    /// The order of day and month in its dates.
+    pub date_order: DateOrder,
     /// The region that it names and that is to be taken for the market.
     pub region: Option<String>,
     /// First and last day of what it is about, where it does not say so.
@@ -104,6 +89,7 @@ impl ImportRequest {
                 "name" => request.file_name = value.into_owned(),
                 "sha256" => request.content_sha256 = value.into_owned(),
                 "encoding" => request.encoding = value.parse().map_err(|_| malformed("encoding"))?,
+                "date-order" => request.date_order = value.parse().map_err(|_| malformed("date-order"))?,
                 "decimal" => request.decimal_mark = value.parse().map_err(|_| malformed("decimal"))?,
                 "region" => request.region = Some(value.into_owned()),
                 "days" => {
@@ -120,11 +106,16 @@ impl ImportRequest {
 
     fn pairs(&self) -> Vec<(&'static str, String)> {
         let mut pairs = Vec::new();
-        if self.encoding == Encoding::Windows1252 {
-            pairs.push(("encoding", "windows-1252".to_owned()));
+        if self.encoding != Encoding::Auto {
+            pairs.push(("encoding", self.encoding.to_string()));
         }
-        if self.decimal_mark == DecimalMark::Comma {
-            pairs.push(("decimal", "comma".to_owned()));
+        match self.decimal_mark {
+            DecimalMark::Point => pairs.push(("decimal", "point".to_owned())),
+            DecimalMark::Comma => pairs.push(("decimal", "comma".to_owned())),
+            DecimalMark::Auto | DecimalMark::Undecided => {}
+        }
+        if self.date_order != DateOrder::Auto {
+            pairs.push(("date-order", self.date_order.name().to_owned()));
         }
         pairs.extend(self.region.clone().map(|region| ("region", region)));
         pairs.extend(self.days.map(|(first, last)| ("days", format!("{first}..{last}"))));
@@ -144,38 +135,6 @@ impl fmt::Display for ImportRequest {
     }
 }
 
-/// A word that is not one of those expected.
-#[derive(Debug, thiserror::Error)]
-#[error("'{word}' is not one of: {expected}")]
-pub struct UnknownWord {
-    word: String,
-    expected: &'static str,
-}
-
-impl FromStr for Encoding {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Encoding, UnknownWord> {
-        match word {
-            "auto" => Ok(Encoding::Told),
-            "windows-1252" => Ok(Encoding::Windows1252),
-            _ => Err(UnknownWord { word: word.to_owned(), expected: "auto, windows-1252" }),
-        }
-    }
-}
-
-impl FromStr for DecimalMark {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<DecimalMark, UnknownWord> {
-        match word {
-            "point" => Ok(DecimalMark::Point),
-            "comma" => Ok(DecimalMark::Comma),
-            _ => Err(UnknownWord { word: word.to_owned(), expected: "point, comma" }),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,8 +142,9 @@ mod tests {
     #[test]
     fn a_request_is_read_as_it_was_written() {
         let request = ImportRequest {
-            encoding: Encoding::Windows1252,
+            encoding: "windows-1254".parse().expect("an encoding"),
             decimal_mark: DecimalMark::Comma,
+            date_order: DateOrder::Mdy,
             region: Some("Île-de-France & more".to_owned()),
             days: Some(("2026-02-01".parse().expect("a day"), "2026-02-07".parse().expect("a day"))),
             ..ImportRequest::new("week 6 ?#&=.csv", [7; 32])

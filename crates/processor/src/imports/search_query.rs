@@ -7,10 +7,12 @@ use digitallz_common::observation::{Metric, Observed};
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
 use super::period::ToldPeriod;
-use super::request::{DecimalMark, ImportRequest};
+use super::request::ImportRequest;
 use super::table::Row;
 use super::{Rows, cells};
 use crate::reading::{KeywordObservation, Problem};
+use crate::tables::dates::DateOrder;
+use crate::tables::numbers::DecimalMark;
 
 /// The columns of counts, with what they count.
 const COUNTS: [(Column, Metric); 5] = [
@@ -30,6 +32,7 @@ pub(super) struct SearchQuery {
     currency: &'static str,
     told_period: ToldPeriod,
     mark: DecimalMark,
+    date_order: DateOrder,
 }
 
 impl SearchQuery {
@@ -49,17 +52,15 @@ impl SearchQuery {
                 .ok_or_else(|| Problem::at("", format!("the currency of {site} is not known")))?,
             told_period: ToldPeriod::read(preamble, request)?,
             mark: request.decimal_mark,
+            date_order: request.date_order,
         })
     }
 }
 
 impl Rows for SearchQuery {
     fn take_up(&mut self, row: &Row, gathering: &mut Gathering<'_>) -> Result<(), Problem> {
-        let last_day = match row.cell(self.last_day) {
-            "" => None,
-            cell => Some(cells::date(cell, "reporting date")?),
-        };
-        let period = self.told_period.of_row(last_day)?;
+        let last_days = cells::days(row.cell(self.last_day), "reporting date", self.date_order)?;
+        let period = self.told_period.of_row(&last_days)?;
         let mut values = Vec::with_capacity(self.counts.len() + 1);
         for (place, metric) in &self.counts {
             let observed = match cells::count(row.cell(Some(*place)), metric.name(), self.mark)? {

@@ -13,10 +13,12 @@ use digitallz_common::observation::{Metric, Observed, Period};
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
 use super::period::ToldPeriod;
-use super::request::{DecimalMark, ImportRequest};
+use super::request::ImportRequest;
 use super::table::Row;
 use super::{Rows, cells};
 use crate::reading::{KeywordObservation, Problem};
+use crate::tables::dates::DateOrder;
+use crate::tables::numbers::DecimalMark;
 
 /// Largest rank that is believed.
 const MAX_RANK: f64 = 1e9;
@@ -37,6 +39,7 @@ pub(super) struct SearchTerms {
     conversions: [Option<usize>; 3],
     told_period: ToldPeriod,
     mark: DecimalMark,
+    date_order: DateOrder,
     standings: HashMap<(i64, Period), (Standing, Row)>,
     rows_with_shares: u64,
     is_percent: bool,
@@ -66,6 +69,7 @@ impl SearchTerms {
             conversions: [1, 2, 3].map(|place| header.place(&Column::ConversionShare(place))),
             told_period: ToldPeriod::read(preamble, request)?,
             mark: request.decimal_mark,
+            date_order: request.date_order,
             standings: HashMap::new(),
             rows_with_shares: 0,
             is_percent: false,
@@ -106,11 +110,8 @@ impl Rows for SearchTerms {
         let rank = cells::count(row.cell(self.rank), "rank", self.mark)?;
         let rank = rank.filter(|rank| (1.0..=MAX_RANK).contains(rank));
         let rank = rank.ok_or_else(|| Problem::at("", format!("'{}' is not a rank", row.cell(self.rank))))?;
-        let last_day = match row.cell(self.last_day) {
-            "" => None,
-            cell => Some(cells::date(cell, "reporting date")?),
-        };
-        let period = self.told_period.of_row(last_day)?;
+        let last_days = cells::days(row.cell(self.last_day), "reporting date", self.date_order)?;
+        let period = self.told_period.of_row(&last_days)?;
         let clicks = self.shares(row, self.clicks, "click share")?;
         let conversions = self.shares(row, self.conversions, "conversion share")?;
         self.rows_with_shares += u64::from(clicks != [None; 3]);

@@ -7,11 +7,13 @@ use digitallz_common::observation::{Metric, Observed, Period};
 
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
-use super::request::{DecimalMark, ImportRequest};
+use super::request::ImportRequest;
 use super::table::Row;
 use super::{Rows, cells};
 use crate::reading::{KeywordObservation, Problem};
 use crate::rows::cut;
+use crate::tables::dates::DateOrder;
+use crate::tables::numbers::DecimalMark;
 
 /// The rows of a series.
 pub(super) struct Series {
@@ -22,6 +24,7 @@ pub(super) struct Series {
     unit: Option<usize>,
     period: Option<usize>,
     mark: DecimalMark,
+    date_order: DateOrder,
 }
 
 impl Series {
@@ -34,17 +37,19 @@ impl Series {
             unit: header.place(&Column::Unit),
             period: header.place(&Column::Period),
             mark: request.decimal_mark,
+            date_order: request.date_order,
         }
     }
 
     fn period(&self, row: &Row) -> Result<Period, Problem> {
-        let date = row.cell(self.date);
+        let (date, order) = (row.cell(self.date), self.date_order);
         let period = match row.cell(self.period).to_lowercase().as_str() {
-            "" if date.len() == 7 => Period::Month(cells::month(date, "date")?),
-            "" | "day" => Period::Day(cells::date(date, "date")?),
-            "week" => Period::Week(cells::date(date, "date")?),
-            "month" => Period::Month(cells::month(date, "date")?),
-            "quarter" => Period::Quarter(cells::month(date, "date")?),
+            "" if cells::is_month(date) => Period::Month(cells::month(date, "date", order)?),
+            "" if cells::is_iso_week(date) => Period::Week(cells::week(date, "date", order)?),
+            "" | "day" => Period::Day(cells::date(date, "date", order)?),
+            "week" => Period::Week(cells::week(date, "date", order)?),
+            "month" => Period::Month(cells::month(date, "date", order)?),
+            "quarter" => Period::Quarter(cells::month(date, "date", order)?),
             other => {
                 let text = format!("period: '{}' is not day, week, month or quarter", cut(other, 40));
                 return Err(Problem::at("", text));

@@ -116,11 +116,56 @@ fn shares_that_may_be_percent_or_not_are_not_guessed() {
 }
 
 #[test]
+fn every_line_end_gives_every_row_and_the_line_of_an_editor() {
+    let lines = [
+        "keyword,date,metric,value,period",
+        "desk lamp,2026-02-01,search_query_volume,1200,week",
+        "",
+        "desk lamp,2026-02-08,search_query_volume,many,week",
+        "table lamp,2026-02-08,search_query_volume,1300,week",
+    ];
+    for end in ["\n", "\r\n", "\r"] {
+        for (above, mark, last) in [("", "", end), (end, "\u{feff}", "")] {
+            let text = format!("{mark}{above}{}{last}", lines.join(end));
+            let imported = read(&text).unwrap();
+            assert_eq!(said(&imported).len(), 2, "{text:?}");
+            assert_eq!(imported.reading.row_count, 3);
+            let line = if above.is_empty() { 4 } else { 5 };
+            assert!(aside(&imported)[0].starts_with(&format!("/line/{line}: ")), "{:?}", aside(&imported));
+        }
+    }
+}
+
+#[test]
+fn dates_and_numbers_that_a_spreadsheet_wrote_again_are_read_by_what_the_file_allows() {
+    let above = "\"Brand=[\"\"B\"\"]\",\"Reporting Range=[\"\"Weekly\"\"]\",\"Select week=[\"\"Week 11 | 2026-03-08 - 2026-03-14 2026\"\"]\",,";
+    for (date, row) in [("3/14/2026", "\"1,200\""), ("14/3/2026", "1200"), ("14.03.2026", "1 200")] {
+        let text = format!("{above}\r\nSearch Query,Search Query Volume,Reporting Date\r\ndesk lamp,{row},{date}\r\n");
+        assert_eq!(said(&read(&text).unwrap()), ["1 search_query_volume week 2026-03-08 1200 searches"], "{date}");
+    }
+    let ambiguous = "\"Reporting Range=[\"\"Monthly\"\"]\"\nSearch Query,Search Query Volume,Reporting Date\ndesk lamp,5,1/31/2026\n";
+    assert_eq!(said(&read(ambiguous).unwrap()), ["1 search_query_volume month 2026-01-01 5 searches"]);
+    let german = "keyword;date;metric;value;unit\ndesk lamp;03.02.2026;click_price_median;1.019,99;EUR\ntable lamp;03.02.2026;click_price_median;1.019;EUR\n";
+    let read_german = read(german).unwrap();
+    assert_eq!(said(&read_german)[1], "2 click_price_median day 2026-02-03 1019 EUR");
+    let open = read("keyword;date;metric;value;unit\ndesk lamp;03.02.2026;click_price_median;1.019;EUR\n").unwrap_err();
+    assert!(open.text.contains("--decimal"), "{open}");
+}
+
+#[test]
+fn too_few_searches_are_below_the_threshold_in_every_spelling() {
+    for cell in ["<1", "< 1", "<\u{a0}1", "＜１", "<\u{202f}1"] {
+        let imported = read(format!("Week,desk lamp: (United States)\n2026-02-01,{cell}\n")).unwrap();
+        assert!(said(&imported)[0].contains("below_threshold"), "{cell}: {:?}", said(&imported));
+    }
+}
+
+#[test]
 fn a_contradiction_between_line_and_rows_sets_the_rows_aside() {
     let text = SEARCH_TERMS.replace("0.75\",\"2026-02-07\"\n\"88\"", "0.75\",\"2026-02-14\"\n\"88\"");
     let imported = read(text).unwrap();
     assert!(
-        aside(&imported)[0].starts_with("/line/3: the row is about the time until 2026-02-14"),
+        aside(&imported)[0].starts_with("/line/3: the row ends on 2026-02-14"),
         "{:?}",
         aside(&imported)
     );
@@ -275,7 +320,7 @@ fn a_series_says_metric_period_and_unit_itself() {
         ]
     );
     let comma = TestFile {
-        request: ImportRequest { decimal_mark: DecimalMark::Comma, ..ImportRequest::default() },
+        request: ImportRequest { decimal_mark: crate::tables::numbers::DecimalMark::Comma, ..ImportRequest::default() },
         ..TestFile::default()
     };
     let german = "keyword;date;metric;value;unit\ndesk lamp;2026-02-03;click_price_median;1.019,99;EUR\n";
@@ -301,7 +346,7 @@ fn what_a_series_cannot_mean_is_set_aside_row_by_row() {
     let aside = aside(&imported);
     for (line, word) in [
         (3, "no week begins on"),
-        (4, "is not a date"),
+        (4, "may be two days"),
         (5, "is not one of"),
         (6, "is money"),
         (7, "a share from 0 to 1"),

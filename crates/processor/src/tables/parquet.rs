@@ -1,4 +1,4 @@
-//! Series in Parquet files: the same columns, row by row, each cell as the text that a CSV would hold.
+//! Steps through the rows of Parquet files, each cell as the text that a CSV would hold.
 
 use std::any::Any;
 use std::fs::File;
@@ -11,9 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::record::reader::RowIter;
 
-use super::Kind;
-use super::headers::{self, Candidate};
-use super::table::{OpenError, Row, Table};
+use super::Row;
 use crate::reading::Problem;
 
 /// Most columns of a file.
@@ -25,10 +23,10 @@ const ROWS_MAX: i64 = 50_000_000;
 /// Most bytes that a column of a row group unpacks to; it is in memory while the group is read.
 const COLUMN_BYTES_MAX: i64 = 256 * 1024 * 1024;
 
-/// Opens a Parquet file as a table.
-pub(super) fn open(file: File, kind: Option<Kind>) -> Result<Table<'static>, OpenError> {
-    let reader = guarded(|| SerializedFileReader::new(file)).map_err(OpenError::Broken)?;
-    check(reader.metadata()).map_err(OpenError::Broken)?;
+/// Opens a Parquet file: the names of its columns, and its rows.
+pub fn open(file: File) -> Result<(Vec<String>, ParquetRows), Problem> {
+    let reader = guarded(|| SerializedFileReader::new(file))?;
+    check(reader.metadata())?;
     let schema = reader.metadata().file_metadata().schema_descr();
     let names: Vec<String> = schema.columns().iter().map(|column| column.path().string()).collect();
     let has_nanoseconds: Vec<bool> = schema
@@ -39,14 +37,8 @@ pub(super) fn open(file: File, kind: Option<Kind>) -> Result<Table<'static>, Ope
             _ => false,
         })
         .collect();
-
-    // Other exports are never Parquet, so nothing else is looked for.
-    let only = Some(kind.unwrap_or(Kind::Series));
-    let header = Row { line: 0, cells: names };
-    let candidate = Candidate { delimiter: 0, form: "Parquet".to_owned(), rows: vec![header] };
-    let found = headers::recognise(vec![candidate], only).map_err(OpenError::NotRecognised)?;
-    let rows = Rows { rows: RowIter::from_file_into(Box::new(reader)), has_nanoseconds, line: 0, is_over: false };
-    Ok(Table::new(Vec::new(), found.header, rows))
+    let rows = ParquetRows { rows: RowIter::from_file_into(Box::new(reader)), has_nanoseconds, line: 0, is_over: false };
+    Ok((names, rows))
 }
 
 /// Checks what the file claims before any of it is unpacked.
@@ -72,14 +64,15 @@ fn check(metadata: &ParquetMetaData) -> Result<(), Problem> {
     Ok(())
 }
 
-struct Rows {
+/// The rows of a Parquet file; the first error ends them.
+pub struct ParquetRows {
     rows: RowIter<'static>,
     has_nanoseconds: Vec<bool>,
     line: u64,
     is_over: bool,
 }
 
-impl Iterator for Rows {
+impl Iterator for ParquetRows {
     type Item = Result<Row, Problem>;
 
     fn next(&mut self) -> Option<Result<Row, Problem>> {

@@ -33,17 +33,17 @@ const PARQUET: &[u8] = b"PAR1";
 const OLD_WORKBOOK: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
 
 /// One table of a file.
-pub(super) struct Part<'a> {
+pub struct Part<'a> {
     /// Name within the zip; empty for a file that is no zip.
-    pub(super) name: String,
+    pub name: String,
     /// True when it is the only one.
-    pub(super) is_alone: bool,
+    pub is_alone: bool,
     /// What it holds.
-    pub(super) content: Content<'a>,
+    pub content: Content<'a>,
 }
 
 /// What a part holds.
-pub(super) enum Content<'a> {
+pub enum Content<'a> {
     /// Text in some encoding.
     Text(Box<dyn Read + 'a>),
     /// A Parquet file.
@@ -51,7 +51,7 @@ pub(super) enum Content<'a> {
 }
 
 /// Hands every table of a file to `take_up`.
-pub(super) fn for_each_part(
+pub fn for_each_part(
     body: impl Read,
     mut take_up: impl FnMut(Part<'_>) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
@@ -139,12 +139,12 @@ fn on_disk(mut body: impl Read) -> Result<File, Problem> {
 }
 
 /// Says that bytes could not be read, in the words of whoever read them.
-pub(super) fn unreadable(error: io::Error) -> Problem {
+pub fn unreadable(error: io::Error) -> Problem {
     Problem::at("", format!("it cannot be read to its end: {error}"))
 }
 
 /// Writes the name of a part as a JSON pointer.
-pub(super) fn pointer(name: &str) -> String {
+pub fn pointer(name: &str) -> String {
     match name {
         "" => String::new(),
         name => format!("/{}", crate::rows::cut(&name.replace('~', "~0").replace('/', "~1"), 200)),
