@@ -745,12 +745,33 @@ pub struct TextArgs {
     pub date_order: DateOrder,
 }
 
+/// How a table of series is read.
+#[derive(Clone, Debug, Args)]
+pub struct SeriesTableArgs {
+    /// Column of the names of series, where it is not named `series` or `unique_id`.
+    #[arg(long, value_name = "COLUMN")]
+    pub series: Option<String>,
+    /// Column of the moments, where it is not named `timestamp`, `ds` or `date`.
+    #[arg(long, value_name = "COLUMN")]
+    pub timestamp: Option<String>,
+    /// Column of the values, where it is not named `value` or `y`.
+    #[arg(long, value_name = "COLUMN")]
+    pub value: Option<String>,
+    /// How its text is read.
+    #[command(flatten)]
+    pub text: TextArgs,
+}
+
 /// Options of `forecast`.
 #[derive(Debug, Args)]
 pub struct SeriesForecastArgs {
-    /// The series: CSV with columns `series,timestamp,value`, or a series a line, its name first, as in the M4 competition.
+    /// The series, or `-` for standard input: CSV, gzip, zip or Parquet with columns `series,timestamp,value` or `ds,y`, dates down and
+    /// series across, or a series a line with its name first, as in the M4 competition.
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
+    /// How the table is read.
+    #[command(flatten)]
+    pub table: SeriesTableArgs,
     /// How far apart the points are.
     #[arg(long, value_enum)]
     pub frequency: Frequency,
@@ -760,7 +781,7 @@ pub struct SeriesForecastArgs {
     /// Steps of a season; 52 for weeks, 7 for days and 12 for months unless given.
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub season: Option<u16>,
-    /// Where the forecasts are written: CSV with columns `series,step,point,lo80,hi80,lo95,hi95`.
+    /// Where the forecasts are written, or `-` for standard output: CSV with columns `series,step,point,lo80,hi80,lo95,hi95`.
     #[arg(long, value_name = "FILE")]
     pub output: PathBuf,
     /// Seed of what is drawn at random: the same seed gives the same numbers.
@@ -777,6 +798,9 @@ pub struct EvaluateArgs {
     /// What came after, of the same series.
     #[arg(long, value_name = "FILE")]
     pub test: PathBuf,
+    /// How the tables are read.
+    #[command(flatten)]
+    pub table: SeriesTableArgs,
     /// How far apart the points are.
     #[arg(long, value_enum, default_value = "weekly")]
     pub frequency: Frequency,

@@ -1,13 +1,26 @@
-//! Files of series that users bring: a long table of `series,timestamp,value`, or the wide form of the M4 competition.
+//! Files of series that users bring, read as `import` reads its files ([`digitallz_processor::tables`]).
 //!
-//! Nothing is guessed and nothing is left out silently: a cell that cannot be read is an error with its line. An empty
-//! cell is a missing point. Rows may come in any order; two values for one moment are an error that names both lines.
+//! | form | example of its heading |
+//! | --- | --- |
+//! | long | `series,timestamp,value`, `unique_id,ds,y`, `ds,y`, or columns chosen by name |
+//! | dates down, series across | `Month,heater,ice cream` |
+//! | series down, steps across | `V1,V2,V3`, `id,W0,W1`, or no heading, as in the M4 competition |
+//!
+//! No row is dropped silently: a cell that cannot be read is an error with its line, an empty cell is a missing point, and a
+//! note below the table is reported. Rows may come in any order; two values for one moment are an error that names both lines.
 
 use std::collections::HashMap;
+use std::io::{Cursor, Read};
 
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{Datelike, NaiveDate};
 use clap::ValueEnum;
-use csv::ByteRecord;
+use digitallz_processor::reading::Problem;
+use digitallz_processor::tables::dates::{self, DateOrder, Moment};
+use digitallz_processor::tables::decoding::{self, Encoding};
+use digitallz_processor::tables::numbers::{self, DecimalMark, NotANumber};
+use digitallz_processor::tables::packing::{self, Content};
+use digitallz_processor::tables::text::{DELIMITERS, TextRows};
+use digitallz_processor::tables::{Row, parquet};
 use serde::Serialize;
 
 /// How far apart the points of a series are.
@@ -41,14 +54,48 @@ impl Frequency {
     }
 }
 
+/// How a file is read, besides its bytes.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// How far apart its points are.
+    pub frequency: Frequency,
+    /// How its text is encoded.
+    pub encoding: Encoding,
+    /// What stands before the decimals of its numbers.
+    pub decimal_mark: DecimalMark,
+    /// The order of day and month in its dates.
+    pub date_order: DateOrder,
+    /// The column of the names of series; by its name unless given.
+    pub series_column: Option<String>,
+    /// The column of the moments; by its name unless given.
+    pub timestamp_column: Option<String>,
+    /// The column of the values; by its name unless given.
+    pub value_column: Option<String>,
+}
+
+impl ReadOptions {
+    /// Returns the options of a file about which nothing but the frequency is known.
+    pub fn new(frequency: Frequency) -> ReadOptions {
+        ReadOptions {
+            frequency,
+            encoding: Encoding::Auto,
+            decimal_mark: DecimalMark::Auto,
+            date_order: DateOrder::Auto,
+            series_column: None,
+            timestamp_column: None,
+            value_column: None,
+        }
+    }
+}
+
 /// One series of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedSeries {
-    /// Its name in the file.
+    /// Its name in the file; `value` or the name of the column of values where the file holds one series without a name.
     pub name: String,
     /// Its points from the first to the last, a step apart; nothing where one is missing.
     pub values: Vec<Option<f64>>,
-    /// Which step its first point is, counted from the same moment in all series; zero in the wide form.
+    /// Which step its first point is, counted from the same moment in all series; zero where steps have no moment.
     pub start: i64,
     /// The line where it begins.
     pub line: u64,
@@ -59,16 +106,18 @@ pub struct NamedSeries {
 pub struct SeriesFile {
     /// The series.
     pub series: Vec<NamedSeries>,
-    /// Whether the file tells moments; the wide form does not.
+    /// Whether the file holds moments; series down with steps across do not.
     pub has_timestamps: bool,
+    /// What a reader should know of how it was read: columns and notes that are not values.
+    pub remarks: Vec<String>,
 }
 
 /// Why a file cannot be read as series.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesFileError {
-    /// The file could not be read.
-    #[error("failed to read it")]
-    Read(#[source] csv::Error),
+    /// Its bytes cannot be read as text or Parquet.
+    #[error("{0}")]
+    Read(Problem),
     /// Something in a line.
     #[error("line {line}: {problem}")]
     Line {
@@ -88,72 +137,41 @@ const VALUE_MAX: f64 = 1e100;
 /// Missing points between two that are there, at most, for each that is there.
 const MISSING_MAX: i64 = 100;
 
-/// Names of the columns of a long table; the first is the one we write.
-const COLUMNS: [(&str, &[&str]); 3] = [
-    ("series", &["series", "unique_id", "keyword"]),
-    ("timestamp", &["timestamp", "ds", "date"]),
-    ("value", &["value", "y"]),
-];
+/// Most bytes of a file; all of it is held in memory.
+const FILE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 
-/// What the first cell of a wide table's heading says.
-const WIDE_HEADINGS: [&str; 5] = ["v1", "id", "series", "unique_id", "keyword"];
+/// Rows by which the delimiter is chosen.
+const DELIMITER_ROWS: usize = 50;
 
-/// Reads a file of either form.
-pub fn read(input: &[u8], frequency: Frequency) -> Result<SeriesFile, SeriesFileError> {
-    let mut rows = Rows::of(input);
-    let Some(first) = rows.next()? else { return Err(SeriesFileError::Empty) };
-    let file = match long_columns(&first)? {
-        Some(columns) => read_long(&mut rows, columns, frequency)?,
-        None => read_wide(&mut rows, first)?,
-    };
+/// Names of the columns of a long table, compared in small letters.
+const SERIES_NAMES: [&str; 8] = ["series", "unique_id", "keyword", "item_id", "series_id", "id", "name", "search term"];
+const TIMESTAMP_NAMES: [&str; 11] =
+    ["timestamp", "ds", "date", "time", "datetime", "day", "week", "month", "period", "date_time", "datum"];
+const VALUE_NAMES: [&str; 5] = ["value", "y", "target", "sales", "wert"];
+
+/// What the first cell of the heading of series down says.
+const WIDE_HEADINGS: [&str; 8] = ["v1", "id", "series", "unique_id", "keyword", "name", "item_id", "product_code"];
+
+/// Reads a file of any form; packed and Parquet files too.
+pub fn read(input: &[u8], options: &ReadOptions) -> Result<SeriesFile, SeriesFileError> {
+    let mut table: Option<Table> = None;
+    packing::for_each_part(Cursor::new(input), |part| {
+        if table.is_some() {
+            return Err(Problem::at("", "the zip holds several tables; unpack the one that is meant"));
+        }
+        table = Some(read_table(part.content, options)?);
+        Ok(())
+    })
+    .map_err(at_line)?;
+    let file = table.ok_or(SeriesFileError::Empty)?.into_series(options)?;
     if file.series.is_empty() { Err(SeriesFileError::Empty) } else { Ok(file) }
 }
 
-/// The cells of a line as text.
-struct Row {
-    line: u64,
-    cells: Vec<String>,
-}
-
-/// The lines of a file that are not blank.
-struct Rows<'a> {
-    input: &'a [u8],
-    reader: csv::Reader<&'a [u8]>,
-    record: ByteRecord,
-}
-
-impl<'a> Rows<'a> {
-    fn of(input: &'a [u8]) -> Rows<'a> {
-        let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
-        Rows { input, reader, record: ByteRecord::new() }
-    }
-
-    fn next(&mut self) -> Result<Option<Row>, SeriesFileError> {
-        while self.reader.read_byte_record(&mut self.record).map_err(SeriesFileError::Read)? {
-            let row = self.row()?;
-            if row.cells.iter().any(|cell| !cell.is_empty()) {
-                return Ok(Some(row));
-            }
-        }
-        Ok(None)
-    }
-
-    fn row(&self) -> Result<Row, SeriesFileError> {
-        let line = self.record.position().map_or(1, |position| {
-            // The reader takes the blank lines before a row for part of it.
-            let start = usize::try_from(position.byte()).unwrap_or(0);
-            let blank = self.input[start..].iter().take_while(|byte| matches!(byte, b'\n' | b'\r'));
-            position.line() + blank.filter(|byte| **byte == b'\n').count() as u64
-        });
-        let mut cells = Vec::with_capacity(self.record.len());
-        for (place, cell) in self.record.iter().enumerate() {
-            let Ok(text) = std::str::from_utf8(cell) else {
-                return Err(problem(line, format!("cell {} is not UTF-8", place + 1)));
-            };
-            cells.push(text.trim().to_owned());
-        }
-        Ok(Row { line, cells })
+/// Turns a problem whose place is a line into the error of that line.
+fn at_line(found: Problem) -> SeriesFileError {
+    match found.json_pointer.strip_prefix("/line/").and_then(|line| line.parse().ok()) {
+        Some(line) => SeriesFileError::Line { line, problem: found.text },
+        None => SeriesFileError::Read(found),
     }
 }
 
@@ -161,101 +179,345 @@ fn problem(line: u64, problem: impl Into<String>) -> SeriesFileError {
     SeriesFileError::Line { line, problem: problem.into() }
 }
 
-/// Returns where the columns of a long table are; nothing when the line is not the heading of one.
-fn long_columns(heading: &Row) -> Result<Option<[usize; 3]>, SeriesFileError> {
-    let place_of = |names: &[&str]| {
-        let is_it = |cell: &String| names.contains(&cell.to_ascii_lowercase().as_str());
-        heading.cells.iter().position(is_it)
+/// The rows of a file with their trimmed cells, without those that are empty.
+struct Table {
+    rows: Vec<Row>,
+    is_semicolon: bool,
+}
+
+fn read_table(content: Content<'_>, options: &ReadOptions) -> Result<Table, Problem> {
+    let (rows, is_semicolon) = match content {
+        Content::Parquet(file) => {
+            let (names, rows) = parquet::open(file)?;
+            let mut all = vec![Row { line: 0, cells: names }];
+            for row in rows {
+                all.push(row?);
+            }
+            (all, false)
+        }
+        Content::Text(text) => {
+            let refused = |error: std::io::Error| Problem::at("", error.to_string());
+            let mut decoded = decoding::decode(text, options.encoding).map_err(refused)?;
+            let mut bytes = Vec::new();
+            (&mut decoded.text).take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(refused)?;
+            if bytes.len() as u64 > FILE_BYTES_MAX {
+                return Err(Problem::at("", format!("it is larger than {FILE_BYTES_MAX} bytes; split it")));
+            }
+            let delimiter = delimiter_of(&bytes);
+            (TextRows::new(bytes.as_slice(), delimiter).collect::<Result<Vec<Row>, Problem>>()?, delimiter == b';')
+        }
     };
-    let places = COLUMNS.map(|(_, names)| place_of(names));
-    // A wide table may have a heading of its own, which begins with the name of the series.
-    if places[1].is_none() && places[2].is_none() {
-        return Ok(None);
+    let mut table = Table { rows, is_semicolon };
+    for row in &mut table.rows {
+        row.cells.iter_mut().for_each(|cell| *cell = cell.trim().to_owned());
     }
-    let mut columns = [0; 3];
-    for ((column, place), (name, _)) in columns.iter_mut().zip(places).zip(COLUMNS) {
-        *column = place.ok_or_else(|| {
-            problem(heading.line, format!("the heading has no column `{name}`; expected series,timestamp,value"))
-        })?;
+    table.rows.retain(|row| row.cells.iter().any(|cell| !cell.is_empty()));
+    // Excel's own word for the delimiter, above the heading.
+    if table.rows.first().is_some_and(|row| row.cells[0].to_ascii_lowercase().starts_with("sep=")) {
+        table.rows.remove(0);
     }
-    if let Some(place) = (0..heading.cells.len()).find(|place| !columns.contains(place)) {
-        let text = format!("column `{}` is unknown; expected series,timestamp,value", heading.cells[place]);
+    Ok(table)
+}
+
+/// Chooses the delimiter that cuts most of the first rows into the same number of cells, more than one.
+fn delimiter_of(text: &[u8]) -> u8 {
+    let evenness = |delimiter: u8| {
+        let rows: Vec<usize> = TextRows::new(text, delimiter)
+            .take(DELIMITER_ROWS)
+            .map_while(Result::ok)
+            .map(|row| row.cells.len())
+            .collect();
+        let widths: HashMap<usize, usize> = rows.iter().filter(|width| **width > 1).fold(
+            HashMap::new(),
+            |mut widths, width| {
+                *widths.entry(*width).or_default() += 1;
+                widths
+            },
+        );
+        let is_first_cut = rows.first().is_some_and(|width| *width > 1);
+        (is_first_cut, widths.values().max().copied().unwrap_or(0))
+    };
+    let best = DELIMITERS.iter().map(|(delimiter, _)| *delimiter).rev().max_by_key(|delimiter| evenness(*delimiter));
+    best.unwrap_or(b',')
+}
+
+/// Where the columns of a long table are; without a column of names all rows are one series.
+struct LongColumns {
+    series: Option<usize>,
+    timestamp: usize,
+    value: usize,
+}
+
+impl Table {
+    fn into_series(self, options: &ReadOptions) -> Result<SeriesFile, SeriesFileError> {
+        let Some(heading) = self.rows.first().cloned() else { return Err(SeriesFileError::Empty) };
+        let mut remarks = Vec::new();
+        if let Some(columns) = long_columns(&heading, options, &mut remarks)? {
+            return self.read_long(&heading, &columns, options, remarks);
+        }
+        if self.has_dates_down(&heading) {
+            return self.read_dates_down(&heading, options, remarks);
+        }
+        self.read_series_down(options, remarks)
+    }
+
+    fn mark(&self, options: &ReadOptions, columns: &[usize]) -> DecimalMark {
+        match options.decimal_mark {
+            DecimalMark::Auto => {
+                let cells = self.rows.iter().skip(1).flat_map(|row| columns.iter().map(|place| row.cell(Some(*place))));
+                numbers::decide(cells, self.is_semicolon)
+            }
+            named => named,
+        }
+    }
+
+    fn read_long(
+        mut self,
+        heading: &Row,
+        columns: &LongColumns,
+        options: &ReadOptions,
+        mut remarks: Vec<String>,
+    ) -> Result<SeriesFile, SeriesFileError> {
+        let mark = self.mark(options, &[columns.value]);
+        self.take_notes(columns.timestamp, &mut remarks);
+        let mut points: Vec<(String, usize, Option<f64>)> = Vec::new();
+        for (index, row) in self.rows.iter().enumerate().skip(1) {
+            check_width(row, heading.cells.len())?;
+            let name = match columns.series {
+                Some(place) if row.cells[place].is_empty() => return Err(problem(row.line, "no name of a series")),
+                Some(place) => row.cells[place].clone(),
+                None => heading.cells[columns.value].clone(),
+            };
+            points.push((name, index, parse_value(&row.cells[columns.value], row.line, columns.value, mark)?));
+        }
+        let series = self.in_order(points, columns.timestamp, options)?;
+        Ok(SeriesFile { series, has_timestamps: true, remarks })
+    }
+
+    /// Tells a table with a date in the first cell of each row and names of series in its heading.
+    fn has_dates_down(&self, heading: &Row) -> bool {
+        let is_date = |cell: &str| cell.parse::<f64>().is_err() && !dates::readings(cell, DateOrder::Auto).is_empty();
+        let are_names = heading.cells.len() > 1 && heading.cells[1..].iter().all(|cell| !is_number(cell) && !is_date(cell));
+        let rows = &self.rows[1..];
+        let dated = rows.iter().filter(|row| is_date(row.cell(Some(0)))).count();
+        are_names && dated > 0 && dated + 1 >= rows.len()
+    }
+
+    fn read_dates_down(
+        mut self,
+        heading: &Row,
+        options: &ReadOptions,
+        mut remarks: Vec<String>,
+    ) -> Result<SeriesFile, SeriesFileError> {
+        let places: Vec<usize> = (1..heading.cells.len()).filter(|place| !heading.cells[*place].is_empty()).collect();
+        let mark = self.mark(options, &places);
+        self.take_notes(0, &mut remarks);
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut points = Vec::new();
+        for place in places {
+            let name = &heading.cells[place];
+            if let Some(first) = seen.insert(name, place) {
+                let text = format!("columns {} and {} are both named `{name}`", first + 1, place + 1);
+                return Err(problem(heading.line, text));
+            }
+            for (index, row) in self.rows.iter().enumerate().skip(1) {
+                check_width(row, heading.cells.len())?;
+                points.push((name.clone(), index, parse_value(&row.cells[place], row.line, place, mark)?));
+            }
+        }
+        let series = self.in_order(points, 0, options)?;
+        Ok(SeriesFile { series, has_timestamps: true, remarks })
+    }
+
+    /// Removes a last row that is a note and not a point: it has no moment, and a text in one cell.
+    fn take_notes(&mut self, timestamp: usize, remarks: &mut Vec<String>) {
+        while self.rows.len() > 2
+            && let Some(row) = self.rows.last()
+            && row.cells.iter().filter(|cell| !cell.is_empty()).count() == 1
+            && dates::readings(row.cell(Some(timestamp)), DateOrder::Auto).is_empty()
+            && row.cells.iter().all(|cell| !is_number(cell))
+        {
+            remarks.push(format!("line {} is a note and not read: {}", row.line, row.text()));
+            self.rows.pop();
+        }
+    }
+
+    /// Puts points in order by their moments; the order of day and month is the one in which they are a step apart.
+    fn in_order(
+        &self,
+        points: Vec<(String, usize, Option<f64>)>,
+        timestamp: usize,
+        options: &ReadOptions,
+    ) -> Result<Vec<NamedSeries>, SeriesFileError> {
+        let cells = || self.rows.iter().skip(1).map(|row| row.cell(Some(timestamp)));
+        let order = match options.date_order {
+            DateOrder::Auto => dates::decide(cells()),
+            named => named,
+        };
+        let is_open = order == DateOrder::Auto && cells().any(|cell| dates::readings(cell, order).len() > 1);
+        if !is_open {
+            return self.series_of(&points, timestamp, options.frequency, order);
+        }
+        let [mdy, dmy] = [DateOrder::Mdy, DateOrder::Dmy]
+            .map(|order| self.series_of(&points, timestamp, options.frequency, order));
+        match (mdy, dmy) {
+            (Ok(mdy), Ok(dmy)) if mdy == dmy => Ok(mdy),
+            (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
+            (Ok(_), Ok(_)) => {
+                let row = self.rows.iter().skip(1).find(|row| dates::readings(row.cell(Some(timestamp)), order).len() > 1);
+                let line = row.map_or(1, |row| row.line);
+                Err(problem(line, "its dates may be month/day/year or day/month/year; say --date-order mdy or dmy"))
+            }
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+
+    fn series_of(
+        &self,
+        points: &[(String, usize, Option<f64>)],
+        timestamp: usize,
+        frequency: Frequency,
+        order: DateOrder,
+    ) -> Result<Vec<NamedSeries>, SeriesFileError> {
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut found: Vec<(String, Points)> = Vec::new();
+        let mut is_dated = None;
+        for (name, index, value) in points {
+            let row = &self.rows[*index];
+            let moment = Step::parse(row.cell(Some(timestamp)), row.line, order)?;
+            if *is_dated.get_or_insert(moment.is_date()) != moment.is_date() {
+                return Err(problem(row.line, "dates and numbers of steps are mixed"));
+            }
+            let place = *places.entry(name).or_insert_with(|| {
+                found.push((name.clone(), Vec::new()));
+                found.len() - 1
+            });
+            found[place].1.push((moment.count(frequency), *value, row.line));
+        }
+        let series = found.into_iter().map(|(name, points)| in_steps(name, points, frequency, is_dated == Some(true)));
+        series.collect()
+    }
+
+    fn read_series_down(self, options: &ReadOptions, remarks: Vec<String>) -> Result<SeriesFile, SeriesFileError> {
+        let width = self.rows.iter().map(|row| row.cells.len()).max().unwrap_or(0);
+        let mark = self.mark(options, &(1..width).collect::<Vec<usize>>());
+        let skipped = usize::from(self.rows.first().is_some_and(is_wide_heading));
+        let mut series = Vec::new();
+        let mut lines: HashMap<String, u64> = HashMap::new();
+        for row in self.rows.into_iter().skip(skipped) {
+            push_wide(row, &mut series, &mut lines, mark)?;
+        }
+        Ok(SeriesFile { series, has_timestamps: false, remarks })
+    }
+}
+
+fn check_width(row: &Row, width: usize) -> Result<(), SeriesFileError> {
+    let has_more = row.cells.iter().skip(width).any(|cell| !cell.is_empty());
+    if row.cells.len() < width || has_more {
+        return Err(problem(row.line, format!("{} cells where the heading has {width}", row.cells.len())));
+    }
+    Ok(())
+}
+
+/// Returns where the columns of a long table are; nothing when the line is not the heading of one.
+fn long_columns(
+    heading: &Row,
+    options: &ReadOptions,
+    remarks: &mut Vec<String>,
+) -> Result<Option<LongColumns>, SeriesFileError> {
+    let place_of = |wanted: &Option<String>, names: &[&str], option: &str| match wanted {
+        Some(wanted) => {
+            let place = heading.cells.iter().position(|cell| cell.eq_ignore_ascii_case(wanted.trim()));
+            let all = heading.cells.join(", ");
+            place.map(Some).ok_or_else(|| problem(heading.line, format!("no column `{wanted}` for {option}; there are: {all}")))
+        }
+        None => {
+            let is_it = |name: &&&str| heading.cells.iter().any(|cell| cell.to_lowercase() == **name);
+            let name = names.iter().find(is_it);
+            Ok(name.and_then(|name| heading.cells.iter().position(|cell| cell.to_lowercase() == *name)))
+        }
+    };
+    let series = place_of(&options.series_column, &SERIES_NAMES, "--series")?;
+    let timestamp = place_of(&options.timestamp_column, &TIMESTAMP_NAMES, "--timestamp")?;
+    let value = place_of(&options.value_column, &VALUE_NAMES, "--value")?;
+    let (timestamp, value) = match (timestamp, value) {
+        (Some(timestamp), Some(value)) => (timestamp, value),
+        // Names of columns are never guessed where the user chose some of them.
+        (None, _) if options.value_column.is_some() || options.series_column.is_some() => {
+            return Err(problem(heading.line, "no column of moments is known by its name; choose it with --timestamp"));
+        }
+        (_, None) if options.timestamp_column.is_some() || options.series_column.is_some() => {
+            return Err(problem(heading.line, "no column of values is known by its name; choose it with --value"));
+        }
+        (Some(_), None) if series.is_some() => {
+            let all = heading.cells.join(", ");
+            let text = format!("the heading has no column `value`; expected series,timestamp,value, found {all}; choose one with --value");
+            return Err(problem(heading.line, text));
+        }
+        (None, Some(_)) if series.is_some() => {
+            let text = "the heading has no column `timestamp`; expected series,timestamp,value; choose one with --timestamp";
+            return Err(problem(heading.line, text));
+        }
+        _ => return Ok(None),
+    };
+    let used = [series, Some(timestamp), Some(value)];
+    let others: Vec<&str> = (0..heading.cells.len())
+        .filter(|place| !used.contains(&Some(*place)) && !heading.cells[*place].is_empty())
+        .map(|place| heading.cells[place].as_str())
+        .collect();
+    if !others.is_empty() {
+        remarks.push(format!("columns that are not read: {}", others.join(", ")));
+    }
+    if series.is_none() && !others.is_empty() {
+        let text = format!(
+            "the series of a row is not known; name the column of series names with --series, or remove: {}",
+            others.join(", ")
+        );
         return Err(problem(heading.line, text));
     }
-    Ok(Some(columns))
+    Ok(Some(LongColumns { series, timestamp, value }))
 }
 
 /// The points of one series of a long table: step, value, line.
 type Points = Vec<(i64, Option<f64>, u64)>;
 
-fn read_long(
-    rows: &mut Rows<'_>,
-    [name, timestamp, value]: [usize; 3],
-    frequency: Frequency,
-) -> Result<SeriesFile, SeriesFileError> {
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let mut found: Vec<(String, Points)> = Vec::new();
-    let mut is_dated = None;
-    while let Some(row) = rows.next()? {
-        if row.cells.len() != COLUMNS.len() {
-            let text = format!("{} cells where the heading has {}", row.cells.len(), COLUMNS.len());
-            return Err(problem(row.line, text));
-        }
-        if row.cells[name].is_empty() {
-            return Err(problem(row.line, "no name of a series"));
-        }
-        let moment = Moment::parse(&row.cells[timestamp], row.line)?;
-        if *is_dated.get_or_insert(moment.is_date()) != moment.is_date() {
-            return Err(problem(row.line, "dates and numbers of steps are mixed"));
-        }
-        let point = parse_value(&row.cells[value], row.line, value)?;
-        let place = *places.entry(row.cells[name].clone()).or_insert_with(|| {
-            found.push((row.cells[name].clone(), Vec::new()));
-            found.len() - 1
-        });
-        found[place].1.push((moment.count(frequency), point, row.line));
-    }
-    let series = found.into_iter().map(|(name, points)| in_steps(name, points, frequency, is_dated == Some(true)));
-    Ok(SeriesFile { series: series.collect::<Result<_, _>>()?, has_timestamps: true })
-}
-
 /// When a point was.
-enum Moment {
+enum Step {
     Date(NaiveDate),
-    Step(i64),
+    Number(i64),
 }
 
-impl Moment {
-    fn parse(text: &str, line: u64) -> Result<Moment, SeriesFileError> {
-        if let Ok(step) = text.parse::<i64>()
+impl Step {
+    fn parse(text: &str, line: u64, order: DateOrder) -> Result<Step, SeriesFileError> {
+        let is_compact_date = text.len() == 8;
+        if !is_compact_date
+            && let Ok(step) = text.parse::<i64>()
             && step.abs() < 1_000_000_000
         {
-            return Ok(Moment::Step(step));
+            return Ok(Step::Number(step));
         }
-        let as_month = || NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d");
-        let as_moment = || DateTime::parse_from_rfc3339(text).map(|moment| moment.date_naive());
-        let as_midnight = || NaiveDate::parse_from_str(text, "%Y-%m-%d %H:%M:%S");
-        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d")
-            .or_else(|_| as_month())
-            .or_else(|_| as_midnight())
-            .or_else(|_| as_moment());
-        date.map(Moment::Date).map_err(|_| {
-            problem(line, format!("timestamp `{text}` is neither a date such as 2026-03-01 nor a number of steps"))
-        })
+        match dates::readings(text, order).as_slice() {
+            [moment @ (Moment::Day(_) | Moment::Month(_) | Moment::IsoWeek(_))] => Ok(Step::Date(moment.first_day())),
+            [_, ..] => Err(problem(line, format!("timestamp `{text}` may be two days; say --date-order mdy or dmy"))),
+            [] => {
+                let text = format!("timestamp `{text}` is neither a date such as 2026-03-01 nor a number of steps");
+                Err(problem(line, text))
+            }
+        }
     }
 
     fn is_date(&self) -> bool {
-        matches!(self, Moment::Date(_))
+        matches!(self, Step::Date(_))
     }
 
     /// Counts days, or months, or takes the number of steps as it is.
     fn count(&self, frequency: Frequency) -> i64 {
         match self {
-            Moment::Step(step) => *step,
-            Moment::Date(date) if frequency == Frequency::Monthly => {
+            Step::Number(step) => *step,
+            Step::Date(date) if frequency == Frequency::Monthly => {
                 i64::from(date.year()) * 12 + i64::from(date.month0())
             }
-            Moment::Date(date) => i64::from(date.num_days_from_ce()),
+            Step::Date(date) => i64::from(date.num_days_from_ce()),
         }
     }
 }
@@ -303,30 +565,23 @@ fn in_steps(
     Ok(NamedSeries { name, values, start: origin.div_euclid(days), line })
 }
 
-fn read_wide(rows: &mut Rows<'_>, first: Row) -> Result<SeriesFile, SeriesFileError> {
-    let mut series = Vec::new();
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    if !is_wide_heading(&first) {
-        push_wide(first, &mut series, &mut lines)?;
-    }
-    while let Some(row) = rows.next()? {
-        push_wide(row, &mut series, &mut lines)?;
-    }
-    Ok(SeriesFile { series, has_timestamps: false })
-}
-
 /// Tells whether a line names the columns of a wide table: V1, V2, ... or id, 1, 2, ...
 fn is_wide_heading(row: &Row) -> bool {
     let Some((first, rest)) = row.cells.split_first() else { return false };
     let is_named = WIDE_HEADINGS.contains(&first.to_ascii_lowercase().as_str());
     let is_column = |cell: &String| {
-        let digits = cell.trim_start_matches(['v', 'V', 'd', 'D', 't', 'T', '_']);
-        cell.is_empty() || digits.parse::<u32>().is_ok() || NaiveDate::parse_from_str(cell, "%Y-%m-%d").is_ok()
+        let digits = cell.trim_start_matches(|character: char| character.is_alphabetic() || character == '_');
+        cell.is_empty() || digits.parse::<u32>().is_ok() || !dates::readings(cell, DateOrder::Auto).is_empty()
     };
     is_named && !rest.is_empty() && rest.iter().all(is_column)
 }
 
-fn push_wide(row: Row, series: &mut Vec<NamedSeries>, lines: &mut HashMap<String, u64>) -> Result<(), SeriesFileError> {
+fn push_wide(
+    row: Row,
+    series: &mut Vec<NamedSeries>,
+    lines: &mut HashMap<String, u64>,
+    mark: DecimalMark,
+) -> Result<(), SeriesFileError> {
     let name = row.cells[0].clone();
     if name.is_empty() {
         return Err(problem(row.line, "no name of a series in the first cell"));
@@ -342,7 +597,7 @@ fn push_wide(row: Row, series: &mut Vec<NamedSeries>, lines: &mut HashMap<String
     }
     let mut values = Vec::with_capacity(row.cells.len() - 1);
     for (place, cell) in row.cells.iter().enumerate().skip(1) {
-        values.push(parse_value(cell, row.line, place)?);
+        values.push(parse_value(cell, row.line, place, mark)?);
     }
     // Tables of equal width are filled up behind the end of their shorter rows.
     while values.last() == Some(&None) {
@@ -352,19 +607,28 @@ fn push_wide(row: Row, series: &mut Vec<NamedSeries>, lines: &mut HashMap<String
     Ok(())
 }
 
-fn parse_value(text: &str, line: u64, place: usize) -> Result<Option<f64>, SeriesFileError> {
-    if text.is_empty() || text == "NA" {
+fn is_number(cell: &str) -> bool {
+    numbers::number(cell, DecimalMark::Auto).is_ok()
+}
+
+fn parse_value(text: &str, line: u64, place: usize, mark: DecimalMark) -> Result<Option<f64>, SeriesFileError> {
+    let cell = numbers::normalized(text);
+    let shown: String = text.chars().take(40).collect();
+    if matches!(cell.to_ascii_lowercase().as_str(), "nan" | "inf" | "-inf" | "infinity") {
+        let text = format!("cell {}: `{shown}` is not a finite number; leave a missing value empty", place + 1);
+        return Err(problem(line, text));
+    }
+    if numbers::is_nothing(&cell) {
         return Ok(None);
     }
-    let shown: String = text.chars().take(40).collect();
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value.abs() <= VALUE_MAX => Ok(Some(value)),
-        Ok(value) if value.is_finite() => Err(problem(line, format!("cell {}: `{shown}` is too large", place + 1))),
-        Ok(_) => {
-            let text = format!("cell {}: `{shown}` is not a finite number; leave a missing value empty", place + 1);
+    match numbers::number(&cell, mark) {
+        Ok(value) if value.abs() <= VALUE_MAX => Ok(Some(value)),
+        Ok(_) => Err(problem(line, format!("cell {}: `{shown}` is too large", place + 1))),
+        Err(NotANumber::Ambiguous) => {
+            let text = format!("cell {}: `{shown}` may be two numbers; say --decimal point or comma", place + 1);
             Err(problem(line, text))
         }
-        Err(_) => Err(problem(line, format!("cell {}: `{shown}` is not a number", place + 1))),
+        Err(NotANumber::Malformed) => Err(problem(line, format!("cell {}: `{shown}` is not a number", place + 1))),
     }
 }
 
@@ -373,7 +637,7 @@ mod tests {
     use super::*;
 
     fn weekly(text: &str) -> Result<SeriesFile, String> {
-        read(text.as_bytes(), Frequency::Weekly).map_err(|error| error.to_string())
+        read(text.as_bytes(), &ReadOptions::new(Frequency::Weekly)).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -424,11 +688,7 @@ mod tests {
             (format!("{long}a,9999-01-07,2\n"), "line 3: series `a`: 416012 weeks after line 2, with nothing between"),
             (
                 "series,value\na,1\n".to_owned(),
-                "line 1: the heading has no column `timestamp`; expected series,timestamp,value",
-            ),
-            (
-                "series,timestamp,value,note\n".to_owned(),
-                "line 1: column `note` is unknown; expected series,timestamp,value",
+                "line 1: the heading has no column `timestamp`; expected series,timestamp,value; choose one with --timestamp",
             ),
             ("W1,1,2\nW1,3\n".to_owned(), "line 2: series `W1` is there twice; the first is in line 1"),
             ("W1,1,two\n".to_owned(), "line 1: cell 3: `two` is not a number"),
@@ -447,7 +707,51 @@ mod tests {
     #[test]
     fn months_are_counted_by_the_calendar() {
         let text = "series,timestamp,value\na,2026-01-31,1\na,2026-02-28,2\na,2026-04-01,4\n";
-        let file = read(text.as_bytes(), Frequency::Monthly).unwrap();
+        let file = read(text.as_bytes(), &ReadOptions::new(Frequency::Monthly)).unwrap();
         assert_eq!(file.series[0].values, [Some(1.0), Some(2.0), None, Some(4.0)]);
+    }
+
+    #[test]
+    fn tables_of_other_tools_are_read() {
+        let monthly = |text: &str| {
+            let read = read(text.as_bytes(), &ReadOptions::new(Frequency::Monthly)).map_err(|error| error.to_string());
+            read.map(|file| file.series.into_iter().map(|one| (one.name, one.values)).collect::<Vec<_>>())
+        };
+        let one = |name: &str, values: &[f64]| (name.to_owned(), values.iter().copied().map(Some).collect::<Vec<_>>());
+        for text in [
+            "ds,y\n2025-01-01,1.5\n2025-02-01,2\n",
+            "ds,y\r\n2025-02-01,2\r\n2025-01-01,1.5\r\n",
+            "ds;y\n01.01.2025;1,5\n01.02.2025;2\n",
+            "ds\ty\nJan 2025\t1.5\nFeb 2025\t2\nSource: the shop\n",
+            "ds,y\n1/1/2025,1.5\n2/1/2025,2\n",
+            "sep=;\nds;y\n2025-01;1,5\n2025-02;2,0\n",
+            "Month,y\n2025-01-01T00:00:00,1.5\n2025-02-01T00:00:00,2\n",
+        ] {
+            assert_eq!(monthly(text), Ok(vec![one("y", &[1.5, 2.0])]), "{text:?}");
+        }
+        let across = monthly("Month,heater,ice cream\n2025-01,27,13\n2025-02,18,NA\n").unwrap();
+        assert_eq!(across, [one("heater", &[27.0, 18.0]), ("ice cream".to_owned(), vec![Some(13.0), None])]);
+        let weeks = weekly("Product_Code,W0,W1\nP1,11,12\nP2,7,\n").unwrap();
+        assert_eq!((weeks.series.len(), weeks.series[0].values.len()), (2, 2));
+        assert_eq!(weekly("series,timestamp,value\na,2026-W01,1\na,2026-W03,3\n").unwrap().series[0].values.len(), 3);
+        let ambiguous = "ds,y\n1/2/2026,5\n";
+        assert!(monthly(ambiguous).unwrap_err().contains("--date-order"));
+    }
+
+    #[test]
+    fn columns_are_chosen_by_name_and_the_others_are_reported() {
+        let text = b"shop,when,units,price\na,2026-01-04,1,9\nb,2026-01-04,2,9\n";
+        assert!(read(text, &ReadOptions::new(Frequency::Weekly)).is_err());
+        let options = ReadOptions {
+            series_column: Some("Shop".to_owned()),
+            timestamp_column: Some("when".to_owned()),
+            value_column: Some("units".to_owned()),
+            ..ReadOptions::new(Frequency::Weekly)
+        };
+        let file = read(text, &options).unwrap();
+        assert_eq!(file.series[1].values, [Some(2.0)]);
+        assert_eq!(file.remarks, ["columns that are not read: price"]);
+        let unknown = ReadOptions { value_column: Some("amount".to_owned()), ..options };
+        assert!(read(text, &unknown).unwrap_err().to_string().contains("there are: shop, when, units, price"));
     }
 }

@@ -31,8 +31,8 @@ struct Pair {
 
 /// Forecasts the training file and measures the forecasts on the test file.
 pub fn run(cli: &Cli, args: &EvaluateArgs) -> anyhow::Result<Ending> {
-    let train = forecast::read(&args.train, args.frequency)?;
-    let test = forecast::read(&args.test, args.frequency)?;
+    let train = forecast::read(&args.train, args.frequency, &args.table)?;
+    let test = forecast::read(&args.test, args.frequency, &args.table)?;
     let actuals = match_up(&train, &test)?;
     let longest = actuals.iter().map(Vec::len).max().unwrap_or(0);
     let horizon = args.horizon.unwrap_or(u16::try_from(longest).unwrap_or(u16::MAX));

@@ -1,18 +1,18 @@
 //! `digitallz forecast`: predictions for series of the user's own, without a database.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 use digitallz_scorer::forecasting::{self, ClassReport, Forecasts, Outcome, Settings};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{Cli, SeriesForecastArgs};
+use crate::cli::{Cli, SeriesForecastArgs, SeriesTableArgs};
 use crate::exit::{Ending, UserError};
 use crate::output;
 use crate::progress::Progress;
-use crate::series_file::{self, Frequency, NamedSeries, SeriesFile, SeriesFileError};
+use crate::series_file::{self, Frequency, NamedSeries, ReadOptions, SeriesFile, SeriesFileError};
 
 /// Series without forecast that are named for people; JSON names all of them.
 const NAMED: usize = 10;
@@ -47,7 +47,7 @@ struct Abstained {
 /// Forecasts every series of a file.
 pub fn run(cli: &Cli, args: &SeriesForecastArgs) -> anyhow::Result<Ending> {
     let settings = settings(args.frequency, args.season, args.horizon, args.seed);
-    let file = read(&args.input, args.frequency)?;
+    let file = read(&args.input, args.frequency, &args.table)?;
     let forecasts = forecast(&file, &settings)?;
     write(&args.output, &file, &forecasts)?;
     let report = report(args, &settings, &file, forecasts);
@@ -65,17 +65,36 @@ pub fn settings(frequency: Frequency, season: Option<u16>, horizon: u16, seed: u
     Settings { season, horizons: usize::from(horizon), seed }
 }
 
-/// Reads a file of series; errors say its name.
-pub fn read(path: &Path, frequency: Frequency) -> anyhow::Result<SeriesFile> {
-    let bytes = std::fs::read(path)
+/// Reads a file of series, or standard input for `-`; errors contain its name. What was not read is reported on standard error.
+pub fn read(path: &Path, frequency: Frequency, table: &SeriesTableArgs) -> anyhow::Result<SeriesFile> {
+    let bytes = if is_standard(path) {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(path)
+    };
+    let bytes = bytes
         .map_err(|error| UserError::new(format!("failed to read {}: {error}", path.display()), "check the path"))?;
-    series_file::read(&bytes, frequency).map_err(|error| {
+    let options = ReadOptions {
+        frequency,
+        encoding: table.text.encoding,
+        decimal_mark: table.text.decimal,
+        date_order: table.text.date_order,
+        series_column: table.series.clone(),
+        timestamp_column: table.timestamp.clone(),
+        value_column: table.value.clone(),
+    };
+    let file = series_file::read(&bytes, &options).map_err(|error| {
         let next = match error {
-            SeriesFileError::Read(_) => "check that the file is CSV text",
+            SeriesFileError::Read(_) => "check that the file is CSV text or Parquet",
             _ => "correct the file; nothing was forecast",
         };
-        UserError::new(format!("{}: {}", path.display(), digitallz_common::failure::chain(&error)), next).into()
-    })
+        UserError::new(format!("{}: {}", path.display(), digitallz_common::failure::chain(&error)), next)
+    })?;
+    for remark in &file.remarks {
+        eprintln!("{}: {remark}", path.display());
+    }
+    Ok(file)
 }
 
 /// Forecasts the series of a file and shows how far it has come.
@@ -91,12 +110,21 @@ pub fn forecast(file: &SeriesFile, settings: &Settings) -> anyhow::Result<Foreca
     Ok(forecasts)
 }
 
+/// Returns true for `-`, which stands for standard input or output.
+fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 fn write(path: &Path, file: &SeriesFile, forecasts: &Forecasts) -> anyhow::Result<()> {
     let unwritable = |error: csv::Error| {
         UserError::new(format!("failed to write {}: {error}", path.display()), "give a path that you may write")
     };
-    let created = File::create(path).map_err(|error| unwritable(error.into()))?;
-    let mut writer = csv::Writer::from_writer(BufWriter::new(created));
+    let output: Box<dyn Write> = if is_standard(path) {
+        Box::new(std::io::stdout().lock())
+    } else {
+        Box::new(File::create(path).map_err(|error| unwritable(error.into()))?)
+    };
+    let mut writer = csv::Writer::from_writer(BufWriter::new(output));
     writer.write_record(["series", "step", "point", "lo80", "hi80", "lo95", "hi95"]).map_err(unwritable)?;
     for (series, outcome) in file.series.iter().zip(&forecasts.outcomes) {
         let Outcome::Forecast(forecast) = outcome else { continue };
@@ -145,6 +173,10 @@ fn show(cli: &Cli, report: &ForecastReport) -> anyhow::Result<()> {
     }
     if report.abstained.len() > NAMED {
         eprintln!("no forecast of {} more, for the same reason", report.abstained.len() - NAMED);
+    }
+    // Standard output holds the forecasts then, and nothing else.
+    if report.output == "-" {
+        return Ok(());
     }
     if cli.json {
         return output::print_json(&json!({ "forecast": report }));
