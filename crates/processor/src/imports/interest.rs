@@ -10,7 +10,7 @@ use super::gathering::Gathering;
 use super::headers::{Column, Header};
 use super::request::{DecimalMark, ImportRequest};
 use super::table::Row;
-use super::{Rows, cells};
+use super::{Rows, cells, names};
 use crate::reading::{KeywordObservation, Problem};
 
 /// The rows of a file of interest over time.
@@ -35,6 +35,10 @@ impl Interest {
                 other if place == 0 => date = other.clone(),
                 _ => {}
             }
+        }
+        if matches!(date, Column::Time | Column::Hour) {
+            let text = "it does not name whether its rows are days, weeks or months";
+            return Err(Problem::at("", text));
         }
         Ok(Interest { date, keywords, mark: request.decimal_mark })
     }
@@ -93,10 +97,14 @@ impl Rows for Interest {
 /// Checks that a column is about the market, or about the region that the user wants to be taken for it.
 fn check_region(region: Option<&str>, wanted: Option<&str>, site: &Site) -> Result<(), Problem> {
     let Some(region) = region else { return Ok(()) };
-    let name = wanted.or(name_of(&site.market)).unwrap_or(&site.market);
-    if region.trim().to_lowercase() == name.trim().to_lowercase() {
+    let is_same = match wanted {
+        Some(wanted) => region.trim().to_lowercase() == wanted.trim().to_lowercase(),
+        None => names::is_region(region, &site.market),
+    };
+    if is_same {
         return Ok(());
     }
+    let name = wanted.or(name_of(&site.market)).unwrap_or(&site.market);
     let text = format!(
         "it is about '{region}', and '{name}' was expected for {}; if it is to be taken for that, say --region '{region}'",
         site.market

@@ -28,6 +28,7 @@ mod headers;
 mod interest;
 mod keep;
 mod keyword_plan;
+mod names;
 mod packing;
 mod parquet;
 mod period;
