@@ -5,13 +5,15 @@
 
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use serde::Serialize;
 
-use super::Kind;
+use super::names::{self, HEADERS};
 use super::table::{Row, line_pointer};
+use super::{Kind, cells};
 use crate::reading::Problem;
 use crate::rows::cut;
+use crate::tables::dates::DateOrder;
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,10 +48,18 @@ pub(super) enum Column {
     Day,
     /// A month.
     Month,
+    /// A time whose spacing the rows show.
+    Time,
+    /// An hour.
+    Hour,
     /// Interest in a keyword, with the region that the header names.
     Interest { keyword: String, region: Option<String> },
     /// Mean of the monthly searches.
     Average,
+    /// Lower end of the range in which the mean lies.
+    Minimum,
+    /// Upper end of the same.
+    Maximum,
     /// Searches in the month that begins with this day.
     SearchesIn(NaiveDate),
     /// Competition among advertisers.
@@ -76,74 +86,46 @@ pub(super) enum Column {
     Unknown,
 }
 
-/// A column of a kind, with all the names it goes by.
-struct Known {
-    kind: Kind,
-    column: Column,
-    is_required: bool,
-    names: &'static [&'static str],
-}
-
-const fn needed(kind: Kind, column: Column, names: &'static [&'static str]) -> Known {
-    Known { kind, column, is_required: true, names }
-}
-
-const fn wanted(kind: Kind, column: Column, names: &'static [&'static str]) -> Known {
-    Known { kind, column, is_required: false, names }
-}
-
-/// Every column that is read, in the form in which names are compared.
-const KNOWN: &[Known] = &[
-    needed(Kind::SearchTerms, Column::Keyword, &["search term", "search query"]),
-    needed(Kind::SearchTerms, Column::Rank, &["search frequency rank"]),
-    wanted(Kind::SearchTerms, Column::Department, &["department", "department name", "amazon department"]),
-    wanted(Kind::SearchTerms, Column::LastDay, &["reporting date", "report date"]),
-    wanted(Kind::SearchTerms, Column::ClickShare(1), &["top clicked product 1 click share", "1 click share"]),
-    wanted(Kind::SearchTerms, Column::ClickShare(2), &["top clicked product 2 click share", "2 click share"]),
-    wanted(Kind::SearchTerms, Column::ClickShare(3), &["top clicked product 3 click share", "3 click share"]),
-    wanted(
-        Kind::SearchTerms,
-        Column::ConversionShare(1),
-        &["top clicked product 1 conversion share", "1 conversion share"],
-    ),
-    wanted(
-        Kind::SearchTerms,
-        Column::ConversionShare(2),
-        &["top clicked product 2 conversion share", "2 conversion share"],
-    ),
-    wanted(
-        Kind::SearchTerms,
-        Column::ConversionShare(3),
-        &["top clicked product 3 conversion share", "3 conversion share"],
-    ),
-    needed(Kind::SearchQuery, Column::Keyword, &["search query", "search term"]),
-    needed(Kind::SearchQuery, Column::Volume, &["search query volume", "search volume"]),
-    wanted(Kind::SearchQuery, Column::LastDay, &["reporting date", "report date"]),
-    wanted(Kind::SearchQuery, Column::Impressions, &["impressions total count", "impressions total"]),
-    wanted(Kind::SearchQuery, Column::Clicks, &["clicks total count", "clicks total"]),
-    wanted(
-        Kind::SearchQuery,
-        Column::CartAdds,
-        &["cart adds total count", "cart adds total", "basket adds total count"],
-    ),
-    wanted(Kind::SearchQuery, Column::Purchases, &["purchases total count", "purchases total"]),
-    wanted(Kind::SearchQuery, Column::ClickPrice, &["clicks price median", "clicks median price"]),
-    wanted(Kind::Interest, Column::Week, &["week", "woche", "semaine", "semana", "settimana", "週"]),
-    wanted(Kind::Interest, Column::Day, &["day", "tag", "jour", "día", "giorno", "日"]),
-    wanted(Kind::Interest, Column::Month, &["month", "monat", "mois", "mes", "mese", "月"]),
-    needed(Kind::KeywordPlan, Column::Keyword, &["keyword", "keywords"]),
-    needed(Kind::KeywordPlan, Column::Average, &["avg monthly searches", "average monthly searches"]),
-    wanted(Kind::KeywordPlan, Column::Currency, &["currency"]),
-    wanted(Kind::KeywordPlan, Column::CompetitionIndex, &["competition indexed value"]),
-    wanted(Kind::KeywordPlan, Column::BidLow, &["top of page bid low range"]),
-    wanted(Kind::KeywordPlan, Column::BidHigh, &["top of page bid high range"]),
-    needed(Kind::Series, Column::Keyword, &["keyword", "search term", "search query"]),
-    needed(Kind::Series, Column::Date, &["date", "period start", "period start date"]),
-    needed(Kind::Series, Column::Metric, &["metric"]),
-    needed(Kind::Series, Column::Value, &["value"]),
-    wanted(Kind::Series, Column::Unit, &["unit", "currency"]),
-    wanted(Kind::Series, Column::Period, &["period", "period kind"]),
+/// Columns of a kind, with the name that `names/headers.csv` gives them there, and whether the kind needs them.
+const KNOWN: &[(Kind, Column, &str, bool)] = &[
+    (Kind::SearchTerms, Column::Keyword, "keyword", true),
+    (Kind::SearchTerms, Column::Rank, "rank", true),
+    (Kind::SearchTerms, Column::Department, "department", false),
+    (Kind::SearchTerms, Column::LastDay, "last_day", false),
+    (Kind::SearchQuery, Column::Keyword, "keyword", true),
+    (Kind::SearchQuery, Column::Volume, "volume", true),
+    (Kind::SearchQuery, Column::LastDay, "last_day", false),
+    (Kind::SearchQuery, Column::Impressions, "impressions", false),
+    (Kind::SearchQuery, Column::Clicks, "clicks", false),
+    (Kind::SearchQuery, Column::CartAdds, "cart_adds", false),
+    (Kind::SearchQuery, Column::Purchases, "purchases", false),
+    (Kind::SearchQuery, Column::ClickPrice, "click_price", false),
+    (Kind::Interest, Column::Time, "time", false),
+    (Kind::Interest, Column::Week, "week", false),
+    (Kind::Interest, Column::Day, "day", false),
+    (Kind::Interest, Column::Month, "month", false),
+    (Kind::Interest, Column::Hour, "hour", false),
+    (Kind::KeywordPlan, Column::Keyword, "keyword", true),
+    (Kind::KeywordPlan, Column::Average, "average", true),
+    (Kind::KeywordPlan, Column::Minimum, "minimum", false),
+    (Kind::KeywordPlan, Column::Maximum, "maximum", false),
+    (Kind::KeywordPlan, Column::Currency, "currency", false),
+    (Kind::KeywordPlan, Column::CompetitionIndex, "competition_index", false),
+    (Kind::KeywordPlan, Column::BidLow, "bid_low", false),
+    (Kind::KeywordPlan, Column::BidHigh, "bid_high", false),
+    (Kind::Series, Column::Keyword, "keyword", true),
+    (Kind::Series, Column::Date, "date", true),
+    (Kind::Series, Column::Metric, "metric", true),
+    (Kind::Series, Column::Value, "value", true),
+    (Kind::Series, Column::Unit, "unit", false),
+    (Kind::Series, Column::Period, "period", false),
 ];
+
+/// Returns the first name of a column, which is the English one.
+fn first_name(kind: Kind, column: &str) -> String {
+    let mut names = HEADERS.iter().filter(|name| name.kind == kind.name() && name.column == column);
+    names.next().map_or_else(|| column.to_owned(), |name| name.name.clone())
+}
 
 /// Beginnings of the names of columns that are known and not kept.
 const NOT_KEPT: &[(Kind, &[&str])] = &[
@@ -190,9 +172,6 @@ const NOT_KEPT: &[(Kind, &[&str])] = &[
         ],
     ),
 ];
-
-/// Beginning of the name of a column of one month's searches.
-const SEARCHES_IN: &str = "searches ";
 
 /// How a text may be cut into cells.
 pub(super) struct Candidate {
@@ -273,13 +252,14 @@ pub(super) fn recognise(candidates: Vec<Candidate>, kind: Option<Kind>) -> Resul
         let text = format!("its header may be that of {}; say which with --kind", kinds.join(" or of "));
         return Err(Problem::at("", text));
     }
-    let Some((candidate_index, row_index, header)) = found.pop() else {
+    let Some((candidate_index, row_index, mut header)) = found.pop() else {
         return Err(Problem::at("", not_recognised(&candidates, &kinds)));
     };
     header.check_twice()?;
     let Some(candidate) = candidates.into_iter().nth(candidate_index) else {
         return Err(Problem::at("", "it holds no table"));
     };
+    header.resolve_time(candidate.rows.get(row_index + 1..).unwrap_or_default())?;
     let preamble = candidate.rows.into_iter().take(row_index).map(|row| row.cells).collect();
     Ok(Found { delimiter: candidate.delimiter, preamble, header })
 }
@@ -302,8 +282,9 @@ fn expected(kind: Kind) -> String {
     match kind {
         Kind::Interest => "'week', 'day' or 'month' before the keywords".to_owned(),
         _ => {
-            let needed = KNOWN.iter().filter(|known| known.kind == kind && known.is_required);
-            needed.map(|known| format!("'{}'", known.names[0])).collect::<Vec<_>>().join(", ")
+            let needed = KNOWN.iter().filter(|(of, _, _, is_required)| *of == kind && *is_required);
+            let names = needed.map(|(_, _, column, _)| format!("'{}'", first_name(kind, column)));
+            names.collect::<Vec<_>>().join(", ")
         }
     }
 }
@@ -316,8 +297,8 @@ impl Header {
             Kind::Interest => interest_columns(&names)?,
             _ => names.iter().map(|name| column_of(kind, name)).collect(),
         };
-        let mut needed = KNOWN.iter().filter(|known| known.kind == kind && known.is_required);
-        needed.all(|known| columns.contains(&known.column)).then(|| Header {
+        let mut needed = KNOWN.iter().filter(|(of, _, _, is_required)| *of == kind && *is_required);
+        needed.all(|(_, column, _, _)| columns.contains(column)).then(|| Header {
             kind,
             line,
             form: form.to_owned(),
@@ -361,7 +342,9 @@ impl Header {
         };
         let read = self.names.iter().zip(&self.columns);
         let read = read.filter(|(_, column)| !matches!(column, Column::NotKept | Column::Unknown));
-        let missing = KNOWN.iter().filter(|known| known.kind == self.kind && !self.columns.contains(&known.column));
+        let missing = KNOWN.iter().filter(|(kind, column, _, _)| {
+            *kind == self.kind && !matches!(column, Column::Minimum | Column::Maximum) && !self.columns.contains(column)
+        });
         HeaderReport {
             part,
             kind: self.kind,
@@ -375,9 +358,50 @@ impl Header {
             unknown: named(&Column::Unknown),
             missing: match self.kind {
                 Kind::Interest => Vec::new(),
-                _ => missing.map(|known| known.names[0].to_owned()).collect(),
+                _ => {
+                    missing.map(|(kind, _, column, _)| first_name(*kind, column)).chain(self.missing_shares()).collect()
+                }
             },
         }
+    }
+
+    /// Names the shares that a file of search terms lacks.
+    fn missing_shares(&self) -> Vec<String> {
+        let all = (1..=3).flat_map(|place| [Column::ClickShare(place), Column::ConversionShare(place)]);
+        let missing = all.filter(|column| self.kind == Kind::SearchTerms && !self.columns.contains(column));
+        missing.map(|column| column.to_string()).collect()
+    }
+
+    /// Reads from the rows which spacing the times of an export have that does not name it.
+    fn resolve_time(&mut self, rows: &[Row]) -> Result<(), Problem> {
+        if !self.columns.first().is_some_and(|column| matches!(column, Column::Time | Column::Hour)) {
+            return Ok(());
+        }
+        let cells: Vec<&str> = rows.iter().map(|row| row.cell(Some(0))).filter(|cell| !cell.is_empty()).collect();
+        let has_clock = |cell: &str| cell.contains(':') && !cell.ends_with("00:00:00");
+        if self.columns[0] == Column::Hour || cells.iter().any(|cell| has_clock(cell)) {
+            let text = "it holds hours or minutes; only days, weeks and months are kept: export a longer time range";
+            return Err(Problem::at(line_pointer(self.line), text));
+        }
+        let is_month = cells.iter().all(|cell| cell.len() == 7) && !cells.is_empty();
+        let days: Vec<NaiveDate> = cells.iter().filter_map(|cell| cells::month(cell, "time", DateOrder::Auto).ok()).collect();
+        let gaps: Vec<i64> = days.windows(2).map(|pair| (pair[1] - pair[0]).num_days().abs()).collect();
+        self.columns[0] = match gaps.first() {
+            _ if is_month => Column::Month,
+            Some(_) if gaps.iter().all(|gap| *gap == 1) => Column::Day,
+            Some(_) if gaps.iter().all(|gap| *gap == 7) => Column::Week,
+            Some(_) if gaps.iter().all(|gap| (28..=31).contains(gap)) && days.iter().all(|day| day.day() == 1) => {
+                Column::Month
+            }
+            _ => {
+                let text = format!(
+                    "its rows do not show whether they are days, weeks or months; write Day, Week or Month instead of '{}'",
+                    self.names[0]
+                );
+                return Err(Problem::at(line_pointer(self.line), text));
+            }
+        };
+        Ok(())
     }
 
     /// Refuses two columns that would be read as the same.
@@ -395,13 +419,25 @@ impl Header {
 
 /// Reads the name of a column.
 fn column_of(kind: Kind, name: &str) -> Column {
+    let written = name;
     let name = compared(name);
-    if let Some(known) = KNOWN.iter().find(|known| known.kind == kind && known.names.contains(&name.as_str())) {
-        return known.column.clone();
+    if let Some(known) = HEADERS.iter().find(|known| {
+        known.kind == kind.name() && known.name == name && !["click_share", "conversion_share"].contains(&known.column)
+    }) {
+        let found = KNOWN.iter().find(|(of, _, column, _)| *of == kind && *column == known.column);
+        return found.map_or(Column::Unknown, |(_, column, _, _)| column.clone());
     }
-    if let (Kind::KeywordPlan, Some(month)) = (kind, name.strip_prefix(SEARCHES_IN)) {
-        return NaiveDate::parse_from_str(&format!("1 {month}"), "%d %b %Y")
-            .map_or(Column::Unknown, Column::SearchesIn);
+    if kind == Kind::SearchTerms
+        && let Some(share) = share_of(&name)
+    {
+        return share;
+    }
+    // `Searches: May 2025` in any language.
+    if kind == Kind::KeywordPlan
+        && let Some((_, month)) = written.rsplit_once([':', '：'])
+        && let Some(month) = names::month_in_words(month)
+    {
+        return Column::SearchesIn(month);
     }
     let not_kept = NOT_KEPT.iter().filter(|(of, _)| *of == kind).flat_map(|(_, beginnings)| *beginnings);
     match not_kept.into_iter().any(|beginning| name.starts_with(beginning)) {
@@ -410,11 +446,27 @@ fn column_of(kind: Kind, name: &str) -> Column {
     }
 }
 
+/// Reads the name of a share of one of the three most clicked listings: it ends with the word and holds the place.
+fn share_of(name: &str) -> Option<Column> {
+    let known = HEADERS.iter().find(|known| {
+        ["click_share", "conversion_share"].contains(&known.column) && name.ends_with(known.name.as_str())
+    })?;
+    let mut places = name.chars().filter_map(|character| character.to_digit(10));
+    let place = u8::try_from(places.next()?).ok().filter(|place| (1..=3).contains(place))?;
+    match (places.next(), known.column) {
+        (Some(_), _) => None,
+        (None, "click_share") => Some(Column::ClickShare(place)),
+        (None, _) => Some(Column::ConversionShare(place)),
+    }
+}
+
 /// Reads the columns of interest over time: a date, then a keyword each, with its region behind it.
 fn interest_columns(names: &[String]) -> Option<Vec<Column>> {
     let (date, keywords) = names.split_first()?;
     let date = column_of(Kind::Interest, date);
-    if !matches!(date, Column::Week | Column::Day | Column::Month) || keywords.iter().all(|name| name.is_empty()) {
+    if !matches!(date, Column::Week | Column::Day | Column::Month | Column::Time | Column::Hour)
+        || keywords.iter().all(|name| name.is_empty())
+    {
         return None;
     }
     let keywords = keywords.iter().map(|name| match name.strip_suffix(')').and_then(|name| name.rsplit_once(": (")) {
@@ -426,7 +478,7 @@ fn interest_columns(names: &[String]) -> Option<Vec<Column>> {
 }
 
 /// Brings a name to the form in which names are compared.
-fn compared(name: &str) -> String {
+pub(super) fn compared(name: &str) -> String {
     let plain: String = name
         .chars()
         .filter_map(|character| match character {
@@ -456,6 +508,10 @@ impl fmt::Display for Column {
             Column::Week => "first day of a week",
             Column::Day => "day",
             Column::Month => "month",
+            Column::Time => "time",
+            Column::Hour => "hour",
+            Column::Minimum => "monthly_searches_low",
+            Column::Maximum => "monthly_searches_high",
             Column::Interest { keyword, region: Some(region) } => {
                 return write!(formatter, "search_interest of '{keyword}' in {region}");
             }
@@ -484,11 +540,9 @@ mod tests {
 
     #[test]
     fn every_name_in_the_table_is_written_as_names_are_compared() {
-        for known in KNOWN {
-            for name in known.names {
-                assert_eq!(compared(name), *name);
-                assert_eq!(column_of(known.kind, name), known.column, "{name}");
-            }
+        for known in HEADERS.iter().filter(|known| !known.column.ends_with("_share")) {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.name() == known.kind).expect("a kind");
+            assert_ne!(column_of(kind, &known.name), Column::Unknown, "{}", known.name);
         }
         for (_, beginnings) in NOT_KEPT {
             assert!(beginnings.iter().all(|beginning| compared(beginning) == *beginning));

@@ -11,7 +11,7 @@ use super::headers::{Column, Header};
 use super::request::ImportRequest;
 use super::table::Row;
 use super::cells::Searches;
-use super::{Rows, cells};
+use super::{Rows, cells, names};
 use crate::reading::{KeywordObservation, Problem};
 use crate::tables::dates::DateOrder;
 use crate::tables::numbers::DecimalMark;
@@ -39,6 +39,10 @@ impl Interest {
                 other if place == 0 => date = other.clone(),
                 _ => {}
             }
+        }
+        if matches!(date, Column::Time | Column::Hour) {
+            let text = "it does not name whether its rows are days, weeks or months";
+            return Err(Problem::at("", text));
         }
         Ok(Interest { date, keywords, mark: request.decimal_mark, date_order: request.date_order })
     }
@@ -100,10 +104,14 @@ impl Rows for Interest {
 /// Checks that a column is about the market, or about the region that the user wants to be taken for it.
 fn check_region(region: Option<&str>, wanted: Option<&str>, site: &Site) -> Result<(), Problem> {
     let Some(region) = region else { return Ok(()) };
-    let name = wanted.or(name_of(&site.market)).unwrap_or(&site.market);
-    if region.trim().to_lowercase() == name.trim().to_lowercase() {
+    let is_same = match wanted {
+        Some(wanted) => region.trim().to_lowercase() == wanted.trim().to_lowercase(),
+        None => names::is_region(region, &site.market),
+    };
+    if is_same {
         return Ok(());
     }
+    let name = wanted.or(name_of(&site.market)).unwrap_or(&site.market);
     let text = format!(
         "it is about '{region}', and '{name}' was expected for {}; if it is to be taken for that, say --region '{region}'",
         site.market

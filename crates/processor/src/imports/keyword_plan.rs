@@ -12,7 +12,7 @@ use super::gathering::Gathering;
 use super::headers::{Column, Header};
 use super::request::ImportRequest;
 use super::table::Row;
-use super::{Rows, cells};
+use super::{Rows, cells, names};
 use crate::reading::{KeywordObservation, Problem};
 use crate::tables::numbers::DecimalMark;
 
@@ -35,6 +35,7 @@ const MIDDLE_OF_RANGE: &str = "the middle, on a logarithmic scale, of the range 
 pub(super) struct KeywordPlan {
     keyword: Option<usize>,
     average: Option<usize>,
+    ends: [Option<usize>; 2],
     months: Vec<(usize, NaiveDate)>,
     competition: Option<usize>,
     bids: [(Option<usize>, Metric); 2],
@@ -69,6 +70,7 @@ impl KeywordPlan {
         Ok(KeywordPlan {
             keyword: header.place(&Column::Keyword),
             average: header.place(&Column::Average),
+            ends: [header.place(&Column::Minimum), header.place(&Column::Maximum)],
             stretch: stretch(preamble, &months, request)?,
             months,
             competition: header.place(&Column::CompetitionIndex),
@@ -118,12 +120,30 @@ impl KeywordPlan {
         Ok(said)
     }
 
+    /// Reads the range from the columns of its ends, which stand for the mean where its cell has none.
+    fn range(&self, row: &Row) -> Result<Option<Searches>, Problem> {
+        let [low, high] = self.ends;
+        let low = cells::count(row.cell(low), "min search volume", self.mark)?;
+        let high = cells::count(row.cell(high), "max search volume", self.mark)?;
+        match (low, high) {
+            (Some(low), Some(high)) if low > high => {
+                Err(Problem::at("", format!("min search volume {low} is more than max search volume {high}")))
+            }
+            (Some(low), Some(high)) => Ok(Some(Searches::Between(low, high))),
+            (Some(low), None) => Ok(Some(Searches::Above(low))),
+            (None, Some(high)) => Ok(Some(Searches::Below(high))),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Says what the mean of a keyword is: a number, or a range with its ends.
     fn average(&self, keyword_id: i64, average: Option<Searches>, has_stand_ins: bool) -> Vec<KeywordObservation> {
         let one = |metric, observed| KeywordObservation::new(keyword_id, metric, observed, self.stretch);
         let stand_in = |value: f64| STAND_INS.iter().find(|(number, _, _)| *number == value);
         let (middle, low, high) = match average {
-            None => return vec![one(Metric::MonthlySearchesAverage, Observed::Unavailable("the cell is empty"))],
+            None => {
+                return vec![one(Metric::MonthlySearchesAverage, Observed::Unavailable("the file gives no number"))];
+            }
             Some(Searches::Exact(value)) => match stand_in(value).filter(|_| has_stand_ins) {
                 Some((_, low, high)) => (middle_of(*low, *high), Some(*low), Some(*high)),
                 None => return vec![one(Metric::MonthlySearchesAverage, Observed::Value(value))],
@@ -142,6 +162,10 @@ impl KeywordPlan {
 impl Rows for KeywordPlan {
     fn take_up(&mut self, row: &Row, gathering: &mut Gathering<'_>) -> Result<(), Problem> {
         let average = cells::searches(row.cell(self.average), "average of the monthly searches", self.mark)?;
+        let average = match average {
+            None => self.range(row)?,
+            some => some,
+        };
         let is_stand_in = |value: f64| STAND_INS.iter().any(|(number, _, _)| *number == value);
         self.has_others |= matches!(average, Some(Searches::Exact(value)) if !is_stand_in(value));
         // The cells of keywords that nobody tracks are read too, for what they tell of the file.
@@ -180,9 +204,8 @@ fn stretch(
     let written = preamble.iter().find_map(|cells| {
         // Dates hold commas, which cut them where nobody quoted them.
         let line = cells.iter().map(|cell| cell.trim()).collect::<Vec<_>>().join(", ");
-        let (first, last) = line.split_once(" - ")?;
-        let day = |text: &str| NaiveDate::parse_from_str(text.trim(), "%B %d, %Y").ok();
-        Some((day(first)?, day(last)?))
+        let (first, last) = [" - ", " – ", " — ", "~", "～"].into_iter().find_map(|dash| line.split_once(dash))?;
+        Some((names::day_in_words(first)?, names::day_in_words(last)?))
     });
     let first_month = months.iter().map(|(_, month)| *month).min();
     let last_month = months.iter().map(|(_, month)| *month + Months::new(1) - Days::new(1)).max();

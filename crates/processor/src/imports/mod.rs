@@ -28,6 +28,7 @@ mod headers;
 mod interest;
 mod keep;
 mod keyword_plan;
+mod names;
 mod period;
 mod request;
 mod search_query;

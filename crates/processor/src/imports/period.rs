@@ -7,6 +7,7 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 use digitallz_common::observation::Period;
 
+use super::names;
 use super::request::ImportRequest;
 use crate::reading::Problem;
 use crate::rows::cut;
@@ -36,10 +37,10 @@ impl ToldPeriod {
         let text = preamble.iter().map(|cells| cells.join(",")).collect::<Vec<_>>().join("\n");
         let length = length_of(&text);
         let days = iso_days(&text).or_else(|| slashed_days(&text, length));
-        let period = match (days, month_of(&text)) {
+        let period = match (days, length) {
             (Some((first, last)), _) => Some(calendar_period(first, last)?),
-            (None, Some(month)) if length == Some(Length::Month) => Some(Period::Month(month)),
-            (None, None) if length == Some(Length::Quarter) => quarter_of(&text).map(Period::Quarter),
+            (None, Some(Length::Month)) => month_of(&text).map(Period::Month),
+            (None, Some(Length::Quarter)) => quarter_of(&text).map(Period::Quarter),
             _ => None,
         };
         match (period, length) {
@@ -107,13 +108,135 @@ fn period_of(length: Length, last: NaiveDate) -> Option<Period> {
 }
 
 fn length_of(text: &str) -> Option<Length> {
-    let lengths = [
-        ("[\"Daily\"]", Length::Day),
-        ("[\"Weekly\"]", Length::Week),
-        ("[\"Monthly\"]", Length::Month),
-        ("[\"Quarterly\"]", Length::Quarter),
-    ];
-    lengths.into_iter().find(|(word, _)| text.contains(word)).map(|(_, length)| length)
+    let values: Vec<String> = chosen(text).into_iter().map(str::to_lowercase).collect();
+    LENGTHS
+        .iter()
+        .find(|(words, _)| words.iter().any(|word| values.iter().any(|value| value == word)))
+        .map(|(_, length)| *length)
+}
+
+/// Words for the lengths, in the languages of Seller Central.
+const LENGTHS: [(&[&str], Length); 4] = [
+    (
+        &[
+            "daily",
+            "täglich",
+            "quotidien",
+            "quotidienne",
+            "diario",
+            "giornaliero",
+            "毎日",
+            "日次",
+            "diário",
+            "dagelijks",
+            "codziennie",
+            "dzienny",
+            "dagligen",
+            "daglig",
+            "günlük",
+            "يومي",
+            "يوميًا",
+            "每日",
+            "每天",
+        ],
+        Length::Day,
+    ),
+    (
+        &[
+            "weekly",
+            "wöchentlich",
+            "hebdomadaire",
+            "semanal",
+            "settimanale",
+            "毎週",
+            "週次",
+            "週間",
+            "wekelijks",
+            "co tydzień",
+            "tygodniowo",
+            "tygodniowy",
+            "veckovis",
+            "varje vecka",
+            "haftalık",
+            "أسبوعي",
+            "أسبوعيًا",
+            "每周",
+        ],
+        Length::Week,
+    ),
+    (
+        &[
+            "monthly",
+            "monatlich",
+            "mensuel",
+            "mensuelle",
+            "mensual",
+            "mensile",
+            "毎月",
+            "月次",
+            "月間",
+            "mensal",
+            "maandelijks",
+            "co miesiąc",
+            "miesięcznie",
+            "miesięczny",
+            "månadsvis",
+            "varje månad",
+            "aylık",
+            "شهري",
+            "شهريًا",
+            "每月",
+        ],
+        Length::Month,
+    ),
+    (
+        &[
+            "quarterly",
+            "vierteljährlich",
+            "quartalsweise",
+            "trimestriel",
+            "trimestrielle",
+            "trimestral",
+            "trimestrale",
+            "四半期",
+            "四半期ごと",
+            "driemaandelijks",
+            "per kwartaal",
+            "kwartalnie",
+            "kwartalny",
+            "co kwartał",
+            "kvartalsvis",
+            "varje kvartal",
+            "üç aylık",
+            "çeyreklik",
+            "ربع سنوي",
+            "每季度",
+            "季度",
+        ],
+        Length::Quarter,
+    ),
+];
+
+/// Returns what was chosen: the values between `["` and `"]`.
+fn chosen(text: &str) -> Vec<&str> {
+    let values = text.split("[\"").skip(1).filter_map(|rest| rest.split_once("\"]"));
+    values.map(|(value, _)| value.trim()).collect()
+}
+
+/// Finds a year and a quarter that were chosen one by one.
+fn quarter_of(text: &str) -> Option<NaiveDate> {
+    let quarter = chosen(text).into_iter().find_map(|value| {
+        let value = value.to_lowercase();
+        let words = ["quarter", "quartal", "trimestre", "kwartał", "kwartaal", "kvartal", "çeyrek", "q", "t", "第"];
+        let bare = words.iter().fold(value.as_str(), |value, word| value.trim_start_matches(word));
+        let bare = bare.trim_end_matches(['季', '度', '四', '半', '期', '.']).trim();
+        bare.parse::<u32>().ok().filter(|quarter| (1..=4).contains(quarter))
+    })?;
+    NaiveDate::from_ymd_opt(year_of(text)?, quarter * 3 - 2, 1)
+}
+
+fn year_of(text: &str) -> Option<i32> {
+    chosen(text).into_iter().find_map(|value| value.parse().ok().filter(|year| (2000..2100).contains(year)))
 }
 
 /// Finds two ISO dates with a dash between them.
@@ -146,23 +269,10 @@ fn slashed_days(text: &str, length: Option<Length>) -> Option<(NaiveDate, NaiveD
     readings.all(|other| other == found).then_some(found)
 }
 
-/// Finds the value of a choice: `Select year=["2026"]` gives `2026`.
-fn chosen<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let rest = &text[text.find(name)? + name.len()..];
-    rest.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]")).map(|(value, _)| value.trim())
-}
-
-/// Finds a year and a quarter that were chosen one by one: `2`, `Q2` or `Quarter 2`.
-fn quarter_of(text: &str) -> Option<NaiveDate> {
-    let (year, quarter) = (chosen(text, "Select year=")?, chosen(text, "Select quarter=")?);
-    let quarter: u32 = quarter.trim_start_matches(|character: char| !character.is_ascii_digit()).get(..1)?.parse().ok()?;
-    NaiveDate::from_ymd_opt(year.parse().ok()?, quarter.checked_sub(1)? * 3 + 1, 1)
-}
-
-/// Finds a year and an English month that were chosen one by one.
+/// Finds a year and a month in words that were chosen one by one.
 fn month_of(text: &str) -> Option<NaiveDate> {
-    let (year, month) = (chosen(text, "Select year=")?, chosen(text, "Select month=")?);
-    NaiveDate::parse_from_str(&format!("1 {month} {year}"), "%d %B %Y").ok()
+    let month = chosen(text).into_iter().find_map(names::month_number)?;
+    NaiveDate::from_ymd_opt(year_of(text)?, month, 1)
 }
 
 #[cfg(test)]
@@ -197,6 +307,10 @@ mod tests {
                 "2020-02-16",
             ),
             (r#"Reporting Range=["Weekly"],Viewing=["01/03/2026 - 07/03/2026"]"#, "week", "2026-03-01"),
+            (r#"Reporting Range=["Quarterly"],Select year=["2025"],Select quarter=["3"]"#, "quarter", "2025-07-01"),
+            (r#"Berichtszeitraum=["Monatlich"],Jahr=["2025"],Monat=["März"]"#, "month", "2025-03-01"),
+            (r#"レポート範囲=["毎週"],週=["第6週 | 2026-02-01 - 2026-02-07 2026"]"#, "week", "2026-02-01"),
+            (r#"Période=["Trimestriel"],Année=["2025"],Trimestre=["T2"]"#, "quarter", "2025-04-01"),
             (r#"Reporting Range=["Quarterly"],Viewing=["1/1/26 - 3/31/26"]"#, "quarter", "2026-01-01"),
             (r#"Reporting Range=["Quarterly"],Select year=["2026"],Select quarter=["3"]"#, "quarter", "2026-07-01"),
             (r#"Reporting Range=["Quarterly"],Select year=["2025"],Select quarter=["Q4"]"#, "quarter", "2025-10-01"),
