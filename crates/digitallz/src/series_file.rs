@@ -227,13 +227,11 @@ fn delimiter_of(text: &[u8]) -> u8 {
             .map_while(Result::ok)
             .map(|row| row.cells.len())
             .collect();
-        let widths: HashMap<usize, usize> = rows.iter().filter(|width| **width > 1).fold(
-            HashMap::new(),
-            |mut widths, width| {
+        let widths: HashMap<usize, usize> =
+            rows.iter().filter(|width| **width > 1).fold(HashMap::new(), |mut widths, width| {
                 *widths.entry(*width).or_default() += 1;
                 widths
-            },
-        );
+            });
         let is_first_cut = rows.first().is_some_and(|width| *width > 1);
         (is_first_cut, widths.values().max().copied().unwrap_or(0))
     };
@@ -297,7 +295,8 @@ impl Table {
     /// Tells a table with a date in the first cell of each row and names of series in its heading.
     fn has_dates_down(&self, heading: &Row) -> bool {
         let is_date = |cell: &str| cell.parse::<f64>().is_err() && !dates::readings(cell, DateOrder::Auto).is_empty();
-        let are_names = heading.cells.len() > 1 && heading.cells[1..].iter().all(|cell| !is_number(cell) && !is_date(cell));
+        let are_names =
+            heading.cells.len() > 1 && heading.cells[1..].iter().all(|cell| !is_number(cell) && !is_date(cell));
         let rows = &self.rows[1..];
         let dated = rows.iter().filter(|row| is_date(row.cell(Some(0)))).count();
         are_names && dated > 0 && dated + 1 >= rows.len()
@@ -358,13 +357,14 @@ impl Table {
         if !is_open {
             return self.series_of(&points, timestamp, options.frequency, order);
         }
-        let [mdy, dmy] = [DateOrder::Mdy, DateOrder::Dmy]
-            .map(|order| self.series_of(&points, timestamp, options.frequency, order));
+        let [mdy, dmy] =
+            [DateOrder::Mdy, DateOrder::Dmy].map(|order| self.series_of(&points, timestamp, options.frequency, order));
         match (mdy, dmy) {
             (Ok(mdy), Ok(dmy)) if mdy == dmy => Ok(mdy),
             (Ok(one), Err(_)) | (Err(_), Ok(one)) => Ok(one),
             (Ok(_), Ok(_)) => {
-                let row = self.rows.iter().skip(1).find(|row| dates::readings(row.cell(Some(timestamp)), order).len() > 1);
+                let row =
+                    self.rows.iter().skip(1).find(|row| dates::readings(row.cell(Some(timestamp)), order).len() > 1);
                 let line = row.map_or(1, |row| row.line);
                 Err(problem(line, "its dates may be month/day/year or day/month/year; say --date-order mdy or dmy"))
             }
@@ -429,7 +429,9 @@ fn long_columns(
         Some(wanted) => {
             let place = heading.cells.iter().position(|cell| cell.eq_ignore_ascii_case(wanted.trim()));
             let all = heading.cells.join(", ");
-            place.map(Some).ok_or_else(|| problem(heading.line, format!("no column `{wanted}` for {option}; there are: {all}")))
+            place
+                .map(Some)
+                .ok_or_else(|| problem(heading.line, format!("no column `{wanted}` for {option}; there are: {all}")))
         }
         None => {
             let is_it = |name: &&&str| heading.cells.iter().any(|cell| cell.to_lowercase() == **name);
@@ -451,11 +453,14 @@ fn long_columns(
         }
         (Some(_), None) if series.is_some() => {
             let all = heading.cells.join(", ");
-            let text = format!("the heading has no column `value`; expected series,timestamp,value, found {all}; choose one with --value");
+            let text = format!(
+                "the heading has no column `value`; expected series,timestamp,value, found {all}; choose one with --value"
+            );
             return Err(problem(heading.line, text));
         }
         (None, Some(_)) if series.is_some() => {
-            let text = "the heading has no column `timestamp`; expected series,timestamp,value; choose one with --timestamp";
+            let text =
+                "the heading has no column `timestamp`; expected series,timestamp,value; choose one with --timestamp";
             return Err(problem(heading.line, text));
         }
         _ => return Ok(None),

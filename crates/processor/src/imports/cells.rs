@@ -59,10 +59,8 @@ fn checked(
     match read(&cell, mark) {
         Ok(value) if !is_negative && value <= MAX_COUNT as f64 => Ok(Some(value)),
         Err(NotANumber::Ambiguous) => {
-            let text = format!(
-                "{name}: '{}' may be two numbers; say --decimal point or --decimal comma",
-                cut(&cell, 40)
-            );
+            let text =
+                format!("{name}: '{}' may be two numbers; say --decimal point or --decimal comma", cut(&cell, 40));
             Err(Problem::at("", text))
         }
         _ => Err(no_number(&cell, name, mark)),
@@ -94,8 +92,8 @@ pub(super) fn money(cell: &str, name: &str, currency: &str, mark: DecimalMark) -
     };
     let signs = signs.iter().copied().chain([currency]);
     let cell = numbers::normalized(cell);
-    let bare =
-        signs.fold(cell.as_str(), |rest, sign| rest.strip_prefix(sign).or(rest.strip_suffix(sign)).unwrap_or(rest).trim());
+    let bare = signs
+        .fold(cell.as_str(), |rest, sign| rest.strip_prefix(sign).or(rest.strip_suffix(sign)).unwrap_or(rest).trim());
     number(bare, name, mark)
 }
 
@@ -223,9 +221,7 @@ mod tests {
         ] {
             assert_eq!(number(cell, "n", mark), Ok(Some(value)), "{cell}");
         }
-        for cell in
-            ["1,23", "0,123", "1.234,5", "-5", "1e5", "inf", "=1+1", "0x10", "1.", ".5", "1,,234"]
-        {
+        for cell in ["1,23", "0,123", "1.234,5", "-5", "1e5", "inf", "=1+1", "0x10", "1.", ".5", "1,,234"] {
             assert!(number(cell, "n", POINT).is_err(), "{cell}");
         }
         assert!(number("1,234.5", "n", COMMA).is_err());

@@ -9,8 +9,8 @@ use digitallz_common::observation::{Metric, Observed};
 
 use super::table::{Row, line_pointer};
 use super::{Surroundings, cells};
-use crate::tables::packing::pointer;
 use crate::reading::{Extent, KeywordObservation, Problem, QuarantinedRow, Reading};
+use crate::tables::packing::pointer;
 
 /// Rows set aside that are kept; of more, only the number.
 const KEPT_MAX: usize = 1_000;

@@ -384,7 +384,8 @@ impl Header {
             return Err(Problem::at(line_pointer(self.line), text));
         }
         let is_month = cells.iter().all(|cell| cell.len() == 7) && !cells.is_empty();
-        let days: Vec<NaiveDate> = cells.iter().filter_map(|cell| cells::month(cell, "time", DateOrder::Auto).ok()).collect();
+        let days: Vec<NaiveDate> =
+            cells.iter().filter_map(|cell| cells::month(cell, "time", DateOrder::Auto).ok()).collect();
         let gaps: Vec<i64> = days.windows(2).map(|pair| (pair[1] - pair[0]).num_days().abs()).collect();
         self.columns[0] = match gaps.first() {
             _ if is_month => Column::Month,

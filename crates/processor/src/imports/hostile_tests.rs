@@ -223,7 +223,8 @@ fn parquet(codec: Codec) -> Vec<u8> {
 fn parquet_says_what_the_same_rows_say_in_csv() {
     for codec in [Codec::UNCOMPRESSED, Codec::SNAPPY, Codec::ZSTD(Default::default())] {
         // How numbers are spelt elsewhere does not matter here.
-        let request = ImportRequest { decimal_mark: crate::tables::numbers::DecimalMark::Comma, ..ImportRequest::default() };
+        let request =
+            ImportRequest { decimal_mark: crate::tables::numbers::DecimalMark::Comma, ..ImportRequest::default() };
         let imported = TestFile { request, ..TestFile::default() }.read(&parquet(codec)).unwrap();
         assert_eq!((imported.kind, imported.headers[0].form.as_str()), (Kind::Series, "Parquet"));
         assert_eq!(said(&imported)[..2], READ);

@@ -6,11 +6,11 @@
 use digitallz_common::marketplace::Site;
 use digitallz_common::observation::{Metric, Observed, Period};
 
+use super::cells::Searches;
 use super::gathering::Gathering;
 use super::headers::{Column, Header};
 use super::request::ImportRequest;
 use super::table::Row;
-use super::cells::Searches;
 use super::{Rows, cells, names};
 use crate::reading::{KeywordObservation, Problem};
 use crate::tables::dates::DateOrder;

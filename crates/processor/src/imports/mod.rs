@@ -197,8 +197,7 @@ fn read_part(
         Content::Text(text) => Table::open(text, request, kind)?,
         Content::Parquet(file) => Table::open_parquet(file, kind)?,
     };
-    let request =
-        &ImportRequest { decimal_mark: table.decimal_mark, date_order: table.date_order, ..request.clone() };
+    let request = &ImportRequest { decimal_mark: table.decimal_mark, date_order: table.date_order, ..request.clone() };
     let site = gathering.site();
     if !table.header.kind.suits(site.marketplace) {
         let kind = table.header.kind.name();

@@ -153,6 +153,27 @@ fn dates_and_numbers_that_a_spreadsheet_wrote_again_are_read_by_what_the_file_al
 }
 
 #[test]
+fn the_export_of_2026_has_its_spacing_read_from_its_rows() {
+    let weeks = "\"Time\",\"desk lamp\"\n\"2026-02-01\",8\n\"2026-02-08\",12\n";
+    assert_eq!(said(&read(weeks).unwrap())[1], "1 search_interest week 2026-02-08 12 index");
+    let months = "\"Time\",\"desk lamp\"\n\"2026-01-01\",8\n\"2026-02-01\",12\n\"2026-03-01\",100\n";
+    assert_eq!(said(&read(months).unwrap())[2], "1 search_interest month 2026-03-01 100 index");
+    let days = "\"Time\",\"desk lamp\"\n\"2026-01-01\",8\n\"2026-01-02\",12\n";
+    assert_eq!(said(&read(days).unwrap())[0], "1 search_interest day 2026-01-01 8 index");
+    assert!(read("\"Time\",\"desk lamp\"\n\"2026-02-01\",8\n").is_err());
+    assert!(read("\"Time\",\"desk lamp\"\n\"2026-02-01T10\",8\n\"2026-02-01T11\",9\n").is_err());
+}
+
+#[test]
+fn least_and_most_searches_keep_the_range_where_the_average_is_not_given() {
+    let text = "Keyword Stats 2026-06-09 at 21_25_18\n\"May 1, 2025 - April 30, 2026\"\nKeyword\tCurrency\tAvg. monthly searches\tMin search volume\tMax search volume\ndesk lamp\tUSD\tN/A\t1,000\t10,000\ntable lamp\tUSD\t500\tN/A\tN/A\n";
+    let values = said(&read(utf_16(text)).unwrap());
+    assert!(values.iter().any(|one| one.contains("monthly_searches_low span 2025-05-01 about 1000")), "{values:#?}");
+    assert!(values.iter().any(|one| one.contains("monthly_searches_high span 2025-05-01 about 10000")), "{values:#?}");
+    assert!(values.iter().any(|one| one.starts_with("2 monthly_searches")), "{values:#?}");
+}
+
+#[test]
 fn too_few_searches_are_below_the_threshold_in_every_spelling() {
     for cell in ["<1", "< 1", "<\u{a0}1", "＜１", "<\u{202f}1"] {
         let imported = read(format!("Week,desk lamp: (United States)\n2026-02-01,{cell}\n")).unwrap();
@@ -164,11 +185,7 @@ fn too_few_searches_are_below_the_threshold_in_every_spelling() {
 fn a_contradiction_between_line_and_rows_sets_the_rows_aside() {
     let text = SEARCH_TERMS.replace("0.75\",\"2026-02-07\"\n\"88\"", "0.75\",\"2026-02-14\"\n\"88\"");
     let imported = read(text).unwrap();
-    assert!(
-        aside(&imported)[0].starts_with("/line/3: the row ends on 2026-02-14"),
-        "{:?}",
-        aside(&imported)
-    );
+    assert!(aside(&imported)[0].starts_with("/line/3: the row ends on 2026-02-14"), "{:?}", aside(&imported));
 }
 
 #[test]
@@ -244,9 +261,14 @@ fn interest_comes_by_month_and_day_and_in_other_languages_and_regions() {
     assert_eq!(said(&read(month).unwrap()), ["1 search_interest month 2026-01-01 40 index"]);
     let mut file = TestFile { market: "DE", ..TestFile::default() };
     let german = "Kategorie: Alle Kategorien\n\nTag;desk lamp: (Deutschland)\n2026-02-03;40\n";
-    assert!(file.read(german.as_bytes()).unwrap_err().text.contains("say --region 'Deutschland'"));
-    file.request.region = Some("Deutschland".to_owned());
-    assert_eq!(said(&file.read(german.as_bytes()).unwrap()), ["1 search_interest day 2026-02-03 40 index"]);
+    let read_as_germany = ["1 search_interest day 2026-02-03 40 index"];
+    assert_eq!(said(&file.read(german.as_bytes()).unwrap()), read_as_germany);
+    assert_eq!(said(&file.read(german.replace("Deutschland", "Alemania").as_bytes()).unwrap()), read_as_germany);
+    let bavaria = german.replace("Deutschland", "Bayern");
+    assert!(file.read(bavaria.as_bytes()).unwrap_err().text.contains("say --region 'Bayern'"));
+    assert!(file.read(german.replace("Deutschland", "Frankreich").as_bytes()).is_err());
+    file.request.region = Some("Bayern".to_owned());
+    assert_eq!(said(&file.read(bavaria.as_bytes()).unwrap()), read_as_germany);
     let monday = read("Week,desk lamp: (United States)\n2026-02-01,4\n2026-02-09,5\n").unwrap();
     assert_eq!(aside(&monday), ["/line/3: no week begins on 2026-02-09"]);
 }

@@ -172,9 +172,9 @@ fn without_time(cell: &str) -> &str {
     let time = time.trim().trim_end_matches('Z');
     let time = time.split_once(['+']).map_or(time, |(time, _)| time);
     let forms = ["%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p"];
-    let is_time = forms.iter().any(|form| {
-        NaiveDateTime::parse_from_str(&format!("2000-01-01 {time}"), &format!("%Y-%m-%d {form}")).is_ok()
-    });
+    let is_time = forms
+        .iter()
+        .any(|form| NaiveDateTime::parse_from_str(&format!("2000-01-01 {time}"), &format!("%Y-%m-%d {form}")).is_ok());
     if is_time { day.trim_end_matches(',') } else { cell }
 }
 
@@ -226,9 +226,23 @@ mod tests {
     #[test]
     fn dates_of_one_meaning_are_read_in_every_form() {
         for cell in [
-            "2026-08-16", "2026/8/16", "2026.08.16", "20260816", "2026年8月16日", "2026-08-16T00:00:00",
-            "2026-08-16 00:00:00", "2026-08-16T00:00:00Z", "2026-08-16T00:00:00.000+02:00", "16 Aug 2026",
-            "August 16, 2026", "16-Aug-26", "8/16/2026", "16.08.2026", "16/8/26", "8/16/2026 0:00", "２０２６-０８-１６",
+            "2026-08-16",
+            "2026/8/16",
+            "2026.08.16",
+            "20260816",
+            "2026年8月16日",
+            "2026-08-16T00:00:00",
+            "2026-08-16 00:00:00",
+            "2026-08-16T00:00:00Z",
+            "2026-08-16T00:00:00.000+02:00",
+            "16 Aug 2026",
+            "August 16, 2026",
+            "16-Aug-26",
+            "8/16/2026",
+            "16.08.2026",
+            "16/8/26",
+            "8/16/2026 0:00",
+            "２０２６-０８-１６",
         ] {
             assert_eq!(one(cell, DateOrder::Auto), Some(Moment::Day(day("2026-08-16"))), "{cell}");
         }
@@ -238,7 +252,8 @@ mod tests {
         for cell in ["2026-W45", "2026W45", "2026-w45", "2026-W45-3"] {
             assert_eq!(one(cell, DateOrder::Auto), Some(Moment::IsoWeek(day("2026-11-02"))), "{cell}");
         }
-        for cell in ["", "soon", "2026-02-30", "13/13/2026", "2026-W54", "1.2.3.4", "12345", "+026-08-16", "8-16/2026"] {
+        for cell in ["", "soon", "2026-02-30", "13/13/2026", "2026-W54", "1.2.3.4", "12345", "+026-08-16", "8-16/2026"]
+        {
             assert_eq!(readings(cell, DateOrder::Auto), [], "{cell}");
         }
     }

@@ -33,7 +33,9 @@ pub enum Encoding {
 
 /// A name that is not one of an encoding.
 #[derive(Debug, thiserror::Error)]
-#[error("'{0}' is not an encoding; use auto or a name such as utf-8, windows-1252, windows-1254, shift_jis, gb18030, big5")]
+#[error(
+    "'{0}' is not an encoding; use auto or a name such as utf-8, windows-1252, windows-1254, shift_jis, gb18030, big5"
+)]
 pub struct UnknownEncoding(String);
 
 impl FromStr for Encoding {
@@ -133,7 +135,9 @@ fn decide(sample: &[u8], wanted: Encoding) -> io::Result<&'static encoding_rs::E
         Encoding::Auto if is_utf_8 => return Ok(UTF_8),
         Encoding::Auto => {
             return detect(sample).map_err(|candidates| {
-                refused(format!("it is not UTF-8, and its encoding is not certain; say --encoding with one of: {candidates}"))
+                refused(format!(
+                    "it is not UTF-8, and its encoding is not certain; say --encoding with one of: {candidates}"
+                ))
             });
         }
         Encoding::Named(named) => named,

@@ -51,10 +51,7 @@ pub enum Content<'a> {
 }
 
 /// Hands every table of a file to `take_up`.
-pub fn for_each_part(
-    body: impl Read,
-    mut take_up: impl FnMut(Part<'_>) -> Result<(), Problem>,
-) -> Result<(), Problem> {
+pub fn for_each_part(body: impl Read, mut take_up: impl FnMut(Part<'_>) -> Result<(), Problem>) -> Result<(), Problem> {
     let mut body = BufReader::new(body);
     let start = start_of(&mut body)?;
     if start.starts_with(ZIP) || start.starts_with(EMPTY_ZIP) {

@@ -37,7 +37,8 @@ pub fn open(file: File) -> Result<(Vec<String>, ParquetRows), Problem> {
             _ => false,
         })
         .collect();
-    let rows = ParquetRows { rows: RowIter::from_file_into(Box::new(reader)), has_nanoseconds, line: 0, is_over: false };
+    let rows =
+        ParquetRows { rows: RowIter::from_file_into(Box::new(reader)), has_nanoseconds, line: 0, is_over: false };
     Ok((names, rows))
 }
 

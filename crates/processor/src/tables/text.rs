@@ -49,8 +49,7 @@ impl<Text: Read> TextRows<Text> {
             return Ok(None);
         }
         // Every row ends with LF here, so it began as many lines above the next one as it has line ends.
-        let inner_line_ends: usize =
-            record.iter().map(|cell| cell.iter().filter(|byte| **byte == b'\n').count()).sum();
+        let inner_line_ends: usize = record.iter().map(|cell| cell.iter().filter(|byte| **byte == b'\n').count()).sum();
         let next_line = self.reader.position().line();
         self.last_line = next_line.saturating_sub(1 + inner_line_ends as u64).max(1);
         Ok(Some((self.last_line, record)))
@@ -72,8 +71,7 @@ impl<Text: Read> Iterator for TextRows<Text> {
                 return Some(Err(problem));
             }
         };
-        let cells: Result<Vec<String>, _> =
-            record.iter().map(|cell| str::from_utf8(cell).map(str::to_owned)).collect();
+        let cells: Result<Vec<String>, _> = record.iter().map(|cell| str::from_utf8(cell).map(str::to_owned)).collect();
         Some(cells.map(|cells| Row { line, cells }).map_err(|_| {
             self.is_over = true;
             let text = format!("the line is not UTF-8{}", super::decoding::advice(record.as_slice()));
