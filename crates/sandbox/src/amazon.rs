@@ -27,6 +27,10 @@ pub(crate) const MARKETPLACE_IDS: [&str; 8] = [
     "APJ6JRA9NG5V4",
     "A1RKKUPIHCS9HS",
 ];
+
+/// Marketplace ids of North America; the others are European.
+const NORTH_AMERICA: [&str; 3] = ["ATVPDKIKX0DER", "A2EUQ1WTGCTBG2", "A1AM78C64UM0Y8"];
+
 const KEYWORDS_MAX: usize = 20;
 const PAGE_SIZE_MAX: u32 = 20;
 /// Tokens of later pages are refused.
@@ -295,6 +299,22 @@ fn search(shared: &Shared, incoming: &Incoming) -> Result<Answer, String> {
             items,
         },
     ))
+}
+
+/// Names the region that counts a request apart from the others; empty for North America and where the request names none.
+///
+/// In production each region has an address of its own; here the marketplace ids of the request, of its body or of the
+/// report that it is about name the region.
+pub(crate) fn region(shared: &Shared, incoming: &Incoming) -> &'static str {
+    let body = str::from_utf8(&incoming.body).unwrap_or_default();
+    let of_report = reports::marketplace_ids(shared, incoming);
+    let is_named = |id: &str| {
+        incoming.parameter("marketplaceIds").is_some_and(|ids| ids.contains(id))
+            || body.contains(id)
+            || of_report.iter().any(|named| named == id)
+    };
+    let is_european = |id: &&str| !NORTH_AMERICA.contains(id) && is_named(id);
+    if MARKETPLACE_IDS.iter().any(is_european) { "eu" } else { "" }
 }
 
 fn the_marketplace_id(incoming: &Incoming) -> Result<&str, String> {

@@ -151,9 +151,17 @@ impl Limits {
         Moment { real_ns, world_ns: nanos(world_now) }
     }
 
-    /// Asks for one request: either every window of the scope counts it or none.
-    pub(crate) fn take(&mut self, scope: &str, now: Moment) -> Verdict {
-        let Some(scope) = self.scopes.get_mut(scope) else {
+    /// Asks for one request: either every window of the scope counts it or none. Regions are counted apart; the empty one is
+    /// that of the scope's own name, and another one is shown as `scope@region` from its first request on.
+    pub(crate) fn take(&mut self, scope: &str, region: &str, now: Moment) -> Verdict {
+        let name = if region.is_empty() { scope.to_owned() } else { format!("{scope}@{region}") };
+        if !self.scopes.contains_key(&name)
+            && let Some(own) = self.scopes.get(scope)
+        {
+            let counters = own.counters.iter().map(|counter| Counter::new(counter.window, now)).collect();
+            self.scopes.insert(name.clone(), Scope { counters, ..Scope::default() });
+        }
+        let Some(scope) = self.scopes.get_mut(&name) else {
             return Verdict { refused_by: None, standings: Vec::new() };
         };
         let full = scope.counters.iter_mut().filter_map(|counter| (counter.left(now) == 0).then_some(counter.window));
@@ -185,9 +193,9 @@ impl Limits {
             }
         }
         for (scope, windows) in limits {
-            if let Some(scope) = self.scopes.get_mut(scope) {
-                scope.put_in_force(windows, now);
-            }
+            let regional = format!("{scope}@");
+            let same = self.scopes.iter_mut().filter(|(name, _)| *name == scope || name.starts_with(&regional));
+            same.for_each(|(_, scope)| scope.put_in_force(windows, now));
         }
         Ok(())
     }
@@ -272,7 +280,7 @@ mod tests {
     #[test]
     fn amazon_refills_its_bucket_at_the_published_rate() {
         let mut limits = limits(1.0);
-        let mut take = |scope, seconds| limits.take(scope, at(seconds)).refused_by.is_none();
+        let mut take = |scope, seconds| limits.take(scope, "", at(seconds)).refused_by.is_none();
         assert!(take("amazon.searchCatalogItems", 0.0) && take("amazon.searchCatalogItems", 0.0));
         assert!(!take("amazon.searchCatalogItems", 0.4) && take("amazon.searchCatalogItems", 0.6));
         assert!(!take("amazon.searchCatalogItems", 0.7));
@@ -284,12 +292,12 @@ mod tests {
     fn etsy_refuses_by_the_second_first_and_by_the_day_then() {
         let mut limits = limits(1.0);
         for step in 0..5_000 {
-            assert!(limits.take("etsy.any", at(f64::from(step / 5) * 2.0)).refused_by.is_none());
+            assert!(limits.take("etsy.any", "", at(f64::from(step / 5) * 2.0)).refused_by.is_none());
         }
-        let refused_by = |limits: &mut Limits, seconds| limits.take("etsy.any", at(seconds)).refused_by.unwrap();
+        let refused_by = |limits: &mut Limits, seconds| limits.take("etsy.any", "", at(seconds)).refused_by.unwrap();
         assert!(!refused_by(&mut limits, 1_998.5).is_long());
         assert!(refused_by(&mut limits, 2_000.0).is_long() && refused_by(&mut limits, 86_399.0).is_long());
-        assert!(limits.take("etsy.any", at(86_400.0)).refused_by.is_none());
+        assert!(limits.take("etsy.any", "", at(86_400.0)).refused_by.is_none());
         let statistics = &limits.statistics()["etsy.any"];
         assert_eq!((statistics.accepted, statistics.refused), (5_001, 3));
         assert_eq!((statistics.first_accepted_s, statistics.last_accepted_s), (Some(0.0), Some(86_400.0)));
@@ -301,7 +309,7 @@ mod tests {
     fn a_refused_request_is_counted_in_no_window() {
         let mut limits = limits(1.0);
         for _ in 0..9 {
-            limits.take("etsy.any", at(0.0));
+            limits.take("etsy.any", "", at(0.0));
         }
         let left: Vec<u64> = limits.standings("etsy.any", at(0.0)).iter().map(|standing| standing.left).collect();
         assert_eq!(left, [0, 4_995]);
@@ -311,18 +319,30 @@ mod tests {
     fn limits_change_at_once_and_what_was_taken_stays_taken() {
         let mut limits = limits(1.0);
         let tight = only("etsy.any", &[LimitWindow::Sliding { limit: 2, window_s: 1.0 }]);
-        limits.take("etsy.any", at(0.0));
+        limits.take("etsy.any", "", at(0.0));
         limits.set(&tight, at(0.1)).unwrap();
-        assert!(limits.take("etsy.any", at(0.2)).refused_by.is_none());
-        assert!(limits.take("etsy.any", at(0.3)).refused_by.is_some());
+        assert!(limits.take("etsy.any", "", at(0.2)).refused_by.is_none());
+        assert!(limits.take("etsy.any", "", at(0.3)).refused_by.is_some());
 
         let slower = only("amazon.getReport", &[bucket(1.0, 4.0)]);
         limits.set(&slower, at(0.0)).unwrap();
-        let accepted = (0..9).filter(|_| limits.take("amazon.getReport", at(0.0)).refused_by.is_none()).count();
+        let accepted = (0..9).filter(|_| limits.take("amazon.getReport", "", at(0.0)).refused_by.is_none()).count();
         assert_eq!(accepted, 4);
         let wider = only("amazon.getReport", &[bucket(1.0, 40.0)]);
         limits.set(&wider, at(0.0)).unwrap();
-        assert!(limits.take("amazon.getReport", at(0.0)).refused_by.is_some());
+        assert!(limits.take("amazon.getReport", "", at(0.0)).refused_by.is_some());
+    }
+
+    #[test]
+    fn regions_are_counted_apart_and_limited_alike() {
+        let mut limits = limits(1.0);
+        let mut take = |region: &str| limits.take("amazon.searchCatalogItems", region, at(0.0)).refused_by.is_none();
+        assert!(take("") && take("") && take("eu") && take("eu"));
+        assert!(!take("") && !take("eu"));
+        limits.set(&only("amazon.searchCatalogItems", &[bucket(1.0, 3.0)]), at(0.0)).unwrap();
+        let accepted = |region| limits.statistics()[region].accepted;
+        assert_eq!((accepted("amazon.searchCatalogItems"), accepted("amazon.searchCatalogItems@eu")), (2, 2));
+        assert!(limits.take("amazon.searchCatalogItems", "fe", at(0.0)).refused_by.is_none());
     }
 
     #[test]
@@ -340,10 +360,10 @@ mod tests {
     #[test]
     fn statistics_begin_anew_and_the_fill_stays() {
         let mut limits = limits(0.0004);
-        assert!(limits.take("ebay.browse", at(0.0)).refused_by.is_none());
+        assert!(limits.take("ebay.browse", "", at(0.0)).refused_by.is_none());
         limits.forget_statistics();
         assert_eq!(limits.statistics()["ebay.browse"].accepted, 0);
-        assert!(limits.take("ebay.browse", at(0.0)).refused_by.is_none());
-        assert!(limits.take("ebay.browse", at(0.0)).refused_by.is_some());
+        assert!(limits.take("ebay.browse", "", at(0.0)).refused_by.is_none());
+        assert!(limits.take("ebay.browse", "", at(0.0)).refused_by.is_some());
     }
 }

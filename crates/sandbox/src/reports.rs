@@ -119,6 +119,15 @@ pub(crate) fn operation(incoming: &Incoming) -> Option<&'static str> {
     }
 }
 
+/// Returns the marketplaces of the report that a request is about, whatever it asks of it; none for other requests.
+pub(crate) fn marketplace_ids(shared: &Shared, incoming: &Incoming) -> Vec<String> {
+    let id = [REPORTS_PATH, DOCUMENTS_PATH, STORE_PATH]
+        .iter()
+        .find_map(|base| incoming.path.strip_prefix(base))
+        .map(|id| report_id(id.trim_start_matches('/')));
+    id.and_then(|id| shared.reports.find(id)).map(|report| report.marketplace_ids).unwrap_or_default()
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Order {

@@ -104,10 +104,10 @@ impl Shared {
     }
 
     /// Asks the limits for one request; the clocks are read while nobody else can ask.
-    fn take(&self, marketplace: Marketplace, operation: &str) -> Verdict {
+    fn take(&self, marketplace: Marketplace, operation: &str, region: &str) -> Verdict {
         let mut limits = self.limits.lock().expect("no holder panics");
         let now = limits.moment(self.clock.now());
-        limits.take(&limits::scope(marketplace, operation), now)
+        limits.take(&limits::scope(marketplace, operation), region, now)
     }
 }
 
@@ -132,7 +132,11 @@ async fn handle(State(site): State<Site>, request: Request) -> Response {
         return not_found(site.marketplace).into_response();
     };
 
-    let verdict = site.shared.take(site.marketplace, operation);
+    let region = match site.marketplace {
+        Marketplace::Amazon => amazon::region(&site.shared, &incoming),
+        Marketplace::Etsy | Marketplace::Ebay => "",
+    };
+    let verdict = site.shared.take(site.marketplace, operation, region);
     let (answer, fault) = match verdict.refused_by {
         Some(window) => (over_limit(&site, operation, &window, &verdict.standings), None),
         None => {
