@@ -4,7 +4,7 @@ DIGITALLZ := target/debug/digitallz
 DIGITALLZ_DEMO := target/demo/digitallz
 TEST_DATA_DIR := target/test-data
 
-.PHONY: demo test bench-competition bench-forecast bench-process bench-quota bench-score bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check
+.PHONY: demo test bench-competition bench-forecast bench-process bench-quota bench-score bench-stream chaos fuzz dictionary check packages tools fmt clippy doc deny unused sqlx sqlx-check importing
 
 ## Run the whole pipeline in time-lapse and show what comes out.
 demo: packages
@@ -95,6 +95,10 @@ dictionary: packages
 	$(DIGITALLZ) --data-dir target/dictionary-data db dictionary > target/data-dictionary.md
 	rm -rf target/dictionary-data
 	mv target/data-dictionary.md docs/data-dictionary.md
+
+## Renew the matrix in docs/importing.md from the tables of header names.
+importing:
+	DIGITALLZ_UPDATE_DOCS=1 cargo test --locked -p digitallz-processor --lib imports::matrix_tests
 
 sqlx-check: packages
 	@deploy/query-metadata check

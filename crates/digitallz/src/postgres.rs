@@ -87,6 +87,7 @@ pub async fn start(data_dir: &Path, options: &[&str]) -> Result<PrivatePostgres,
     let users_lock = {
         let _start_lock = lock(&layout.lock_dir, "start.lock")?;
         if !layout.data().join("PG_VERSION").exists() {
+            eprintln!("initializing a private PostgreSQL in {}, once; this takes some seconds", layout.root.display());
             layout.initialise()?;
         }
         if !layout.is_running()? {

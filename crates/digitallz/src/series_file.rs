@@ -759,4 +759,49 @@ mod tests {
         let unknown = ReadOptions { value_column: Some("amount".to_owned()), ..options };
         assert!(read(text, &unknown).unwrap_err().to_string().contains("there are: shop, when, units, price"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_table_is_read_back_however_it_is_written(
+            values in proptest::collection::vec(-9_000_000_i64..9_000_000, 2..20),
+            end in 0_usize..3,
+            delimiter in 0_usize..4,
+            has_decimal_comma: bool,
+            is_utf_16: bool,
+            is_descending: bool,
+        ) {
+            let end = ["\n", "\r\n", "\r"][end];
+            let delimiter = [",", ";", "\t", "|"][delimiter];
+            let written = |hundredths: i64| {
+                let sign = if hundredths < 0 { "-" } else { "" };
+                let (whole, rest) = (hundredths.abs() / 100, hundredths.abs() % 100);
+                format!("\"{sign}{whole}{}{rest:02}\"", if has_decimal_comma { ',' } else { '.' })
+            };
+            let first: NaiveDate = "2025-01-05".parse().unwrap();
+            let mut lines: Vec<String> = values
+                .iter()
+                .enumerate()
+                .map(|(week, value)| {
+                    let day = (first + chrono::Days::new(7 * week as u64)).format("%m/%d/%Y").to_string();
+                    ["lamp".to_owned(), day, written(*value)].join(delimiter)
+                })
+                .collect();
+            if is_descending {
+                lines.reverse();
+            }
+            lines.insert(0, ["unique_id", "ds", "y"].join(delimiter));
+            let text = lines.join(end);
+            let bytes = match is_utf_16 {
+                true => format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect(),
+                false => text.into_bytes(),
+            };
+            let file = read(&bytes, &ReadOptions::new(Frequency::Weekly)).unwrap();
+            let expected: Vec<Option<f64>> = values
+                .iter()
+                .map(|value| format!("{}{}.{:02}", if *value < 0 { "-" } else { "" }, value.abs() / 100, value.abs() % 100))
+                .map(|text| text.parse().ok())
+                .collect();
+            proptest::prop_assert_eq!(&file.series[0].values, &expected);
+        }
+    }
 }

@@ -10,6 +10,8 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use digitallz_common::keyword::{self, Keyword};
 use digitallz_common::marketplace::{Marketplace, Site};
+use digitallz_processor::tables::decoding::{self, Encoding};
+use digitallz_processor::tables::text::TextRows;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool};
@@ -19,7 +21,11 @@ use crate::cli::{Cli, KeywordsCommand, TagArgs};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
 use crate::output;
+use crate::progress::Progress;
 use crate::session::Session;
+
+/// Keywords from which on an import shows its progress.
+const PROGRESS_FROM: u64 = 5_000;
 
 /// A line of a keyword file.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,12 +124,10 @@ pub fn read_file(file: &Path, marketplace: Option<Marketplace>, market: &str) ->
         std::fs::File::open(file).and_then(|mut opened| opened.read_to_end(&mut bytes))
     };
     read.map_err(|error| UserError::new(format!("failed to read {}: {error}", file.display()), "check the path"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        UserError::new(
-            format!("{} is not UTF-8 at byte {}", file.display(), error.utf8_error().valid_up_to()),
-            "save it as UTF-8",
-        )
-    })?;
+    let mut text = String::new();
+    decoding::decode(bytes.as_slice(), Encoding::Auto)
+        .and_then(|mut decoded| decoded.text.read_to_string(&mut text))
+        .map_err(|error| UserError::new(format!("{}: {error}", file.display()), "save it as UTF-8"))?;
     parse(&text, marketplace, market).map_err(|problems| {
         const SHOWN: usize = 10;
         let more =
@@ -141,24 +145,22 @@ pub fn read_file(file: &Path, marketplace: Option<Marketplace>, market: &str) ->
 ///
 /// Empty lines and lines that begin with `#` are passed over. Returns one sentence per malformed line, with its number.
 pub fn parse(text: &str, marketplace: Option<Marketplace>, market: &str) -> Result<Vec<Entry>, Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .comment(Some(b'#'))
-        .trim(csv::Trim::All)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
     let mut columns: Option<Columns> = None;
     let mut entries = Vec::new();
     let mut problems = Vec::new();
-    for record in reader.records() {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => {
-                problems.push(error.to_string());
-                continue;
+    for row in TextRows::new(text.trim_start_matches('\u{feff}').as_bytes(), b',') {
+        let row = match row {
+            Ok(row) => row,
+            Err(problem) => {
+                problems.push(problem.to_string());
+                break;
             }
         };
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = row.line;
+        let record: csv::StringRecord = row.cells.iter().map(|cell| cell.trim()).collect();
+        if record.iter().all(str::is_empty) || record.get(0).is_some_and(|first| first.starts_with('#')) {
+            continue;
+        }
         if columns.is_none() {
             let header = Columns::read(&record);
             let is_header = header.is_some();
@@ -192,8 +194,16 @@ pub async fn import(
 ) -> anyhow::Result<ImportReport> {
     let mut tx = db.begin().await?;
     let before = sqlx::query_scalar!(r#"select count(*) as "count!" from core.keywords"#).fetch_one(&mut *tx).await?;
-    for entry in entries {
+    let total = entries.len() as u64;
+    let mut progress = (total >= PROGRESS_FROM).then(|| Progress::start("keywords", total));
+    for (index, entry) in entries.iter().enumerate() {
         ensure(&mut tx, entry, now).await?;
+        if let Some(progress) = &mut progress {
+            progress.set(index as u64 + 1, total, "");
+        }
+    }
+    if let Some(progress) = progress {
+        progress.finish();
     }
     let after = sqlx::query_scalar!(r#"select count(*) as "count!" from core.keywords"#).fetch_one(&mut *tx).await?;
     if is_dry_run {
@@ -414,6 +424,22 @@ mod tests {
         assert!(
             problems[0].starts_with("line 2: 'a b' is no tag") && problems[1].starts_with("line 3: '0' is no weight")
         );
+    }
+
+    #[test]
+    fn every_line_end_and_encoding_of_a_keyword_file_is_read() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = ["# note", "keyword,marketplace", "", "lampe à poser,etsy", "lamp,ebay"].join(end);
+            assert_eq!(keywords(&text).unwrap(), ["etsy US lampe à poser", "ebay US lamp"], "{end:?}");
+            let broken = ["keyword,marketplace", "", "lamp,alibaba"].join(end);
+            assert!(keywords(&broken).unwrap_err()[0].starts_with("line 3: "), "{end:?}");
+        }
+        let file = std::env::temp_dir().join(format!("digitallz-keywords-{}.txt", std::process::id()));
+        let utf_16: Vec<u8> = "\u{feff}lampe à poser\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        std::fs::write(&file, utf_16).unwrap();
+        let entries = read_file(&file, Some(Marketplace::Etsy), "US").unwrap();
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(entries[0].original_text, "lampe à poser");
     }
 
     #[test]

@@ -121,6 +121,21 @@ const KNOWN: &[(Kind, Column, &str, bool)] = &[
     (Kind::Series, Column::Period, "period", false),
 ];
 
+/// Returns what the values of a column of `headers.csv` are read as, for the document about imports.
+#[cfg(test)]
+pub(super) fn kept_as(kind: Kind, column: &str) -> String {
+    let known = KNOWN.iter().find(|(of, _, name, _)| *of == kind && *name == column);
+    match (column, known) {
+        ("click_share", _) => "top_click_share, the sum of the three listings".to_owned(),
+        ("conversion_share", _) => "top_conversion_share, the sum of the three listings".to_owned(),
+        ("minimum" | "maximum", _) => format!("monthly_searches_{}", if column == "minimum" { "low" } else { "high" }),
+        ("time", _) => "day, first day of a week, or month, by the spacing of the rows".to_owned(),
+        ("hour", _) => "refused: hours are not kept".to_owned(),
+        (_, Some((_, known, _, _))) => known.to_string(),
+        (_, None) => column.to_owned(),
+    }
+}
+
 /// Returns the first name of a column, which is the English one.
 fn first_name(kind: Kind, column: &str) -> String {
     let mut names = HEADERS.iter().filter(|name| name.kind == kind.name() && name.column == column);

@@ -244,4 +244,8 @@ impl From<table::OpenError> for PartError {
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod matrix_tests;
+#[cfg(test)]
+mod spelling_tests;
+#[cfg(test)]
 mod tests;
