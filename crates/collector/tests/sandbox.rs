@@ -279,7 +279,7 @@ async fn a_recording_brought_in_twice_is_stored_once() {
         })
     };
     let har = serde_json::json!({"log": {"version": "1.2", "entries": [
-        entry("https://api.etsy.com/v3/application/listings/active?keywords=Wool%20Hat", r#"{"count": 1, "results": [{"listing_id": 11}]}"#),
+        entry("https://api.etsy.com/v3/application/listings/active?keywords=Wool%20Hat&sort_on=score", r#"{"count": 1, "results": [{"listing_id": 11}]}"#),
         entry("https://api.etsy.com/v3/application/listings/batch?listing_ids=11", r#"{"count": 1, "results": []}"#),
         entry("https://api.ebay.com/buy/browse/v1/item_summary/search?q=iphone", r#"{"total": 0}"#),
         {"request": {}},

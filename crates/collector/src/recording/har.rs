@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::Url;
@@ -54,14 +54,21 @@ pub struct Response {
 #[derive(Deserialize)]
 struct Header {
     name: String,
+    #[serde(default, deserialize_with = "header_value")]
     value: String,
+}
+
+/// Reads the value of a header; one that is not a text is taken for an empty one, and never shown.
+fn header_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(value.as_str().map(str::to_owned).unwrap_or_default())
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Content {
     mime_type: Option<String>,
-    text: Option<String>,
+    text: Option<Box<RawValue>>,
     encoding: Option<String>,
 }
 
@@ -116,7 +123,17 @@ impl Entry {
     /// Returns the body, if there is one.
     pub fn body(&self) -> Result<Option<Vec<u8>>, String> {
         let Some(content) = &self.response.content else { return Ok(None) };
-        let Some(text) = content.text.as_deref().filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+        let Some(raw) = content.text.as_deref().map(RawValue::get) else { return Ok(None) };
+        // Some tools parse JSON and record what they parsed; its bytes in the file are the body then.
+        if raw.starts_with(['{', '[']) {
+            return Ok(Some(raw.as_bytes().to_vec()));
+        }
+        let Ok(text) = serde_json::from_str::<String>(raw) else {
+            return Err("its body is neither a text nor JSON".to_owned());
+        };
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
         match content.encoding.as_deref() {
             None | Some("") => Ok(Some(text.as_bytes().to_vec())),
             Some(encoding) if encoding.eq_ignore_ascii_case("base64") => {

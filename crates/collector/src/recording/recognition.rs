@@ -84,6 +84,55 @@ pub fn recognise_document(body: &[u8]) -> Option<Recognised> {
     })
 }
 
+/// Parameters that a recorded search may have without being another search than the collectors' own.
+type Allowed = &'static [(&'static str, Values)];
+
+/// Values that a parameter may have.
+enum Values {
+    /// Any: the keyword, the site, the place in the results, or more data of the same results.
+    Any,
+    /// One of these, compared without case.
+    OneOf(&'static [&'static str]),
+    /// At least one of these in a list, without which the response holds no results.
+    Including(&'static [&'static str]),
+}
+
+/// Amazon's catalog search.
+const CATALOG_PARAMETERS: Allowed = &[
+    ("keywords", Values::Any),
+    ("marketplaceIds", Values::Any),
+    ("includedData", Values::Any),
+    ("pageSize", Values::Any),
+    ("pageToken", Values::Any),
+];
+
+/// Etsy's search. Its `score` order is descending whatever `sort_order` is.
+const LISTING_PARAMETERS: Allowed = &[
+    ("keywords", Values::Any),
+    ("limit", Values::Any),
+    ("offset", Values::Any),
+    ("sort_on", Values::OneOf(&["score"])),
+    ("sort_order", Values::Any),
+    ("legacy", Values::Any),
+    ("includes", Values::Any),
+];
+
+/// eBay's search. Without a filter, auctions alone are left out.
+const ITEM_PARAMETERS: Allowed = &[
+    ("q", Values::Any),
+    ("limit", Values::Any),
+    ("offset", Values::Any),
+    (
+        "filter",
+        Values::OneOf(&[
+            "buyingOptions:{AUCTION|FIXED_PRICE}",
+            "buyingOptions:{FIXED_PRICE|AUCTION}",
+            "buyingOptions:{FIXED_PRICE}",
+        ]),
+    ),
+    ("fieldgroups", Values::Including(&["MATCHING_ITEMS", "EXTENDED", "FULL"])),
+];
+
 fn recognise_catalog(parameters: &Parameters) -> Result<Recognised, String> {
     if parameters.get("identifiers").is_some() {
         return Err("it looks products up by identifier, which says nothing of a keyword".to_owned());
@@ -93,6 +142,7 @@ fn recognise_catalog(parameters: &Parameters) -> Result<Recognised, String> {
     if keywords.contains(',') {
         return Err("it asks for several keywords at once".to_owned());
     }
+    parameters.refuse_others(CATALOG_PARAMETERS)?;
     let marketplace_id = parameters.get("marketplaceIds").ok_or("it names no marketplace")?;
     let market =
         amazon::market_of(marketplace_id).ok_or_else(|| format!("the marketplace '{marketplace_id}' is not known"))?;
@@ -108,6 +158,11 @@ fn recognise_catalog(parameters: &Parameters) -> Result<Recognised, String> {
 fn recognise_listings(parameters: &Parameters) -> Result<Recognised, String> {
     parameters.refuse_narrowed(&["min_price", "max_price", "taxonomy_id", "shop_location", "buyer_country"])?;
     let keywords = parameters.get("keywords").ok_or("it names no keyword")?;
+    parameters.refuse_others(LISTING_PARAMETERS)?;
+    if parameters.get("sort_on").is_none() {
+        let text = "it has no sort_on, so Etsy orders it by time of creation; the results page of a keyword is in order of score";
+        return Err(text.to_owned());
+    }
     const DEFAULT_LIMIT: i32 = 25;
     Ok(Recognised {
         site: etsy_site(),
@@ -146,12 +201,10 @@ fn recognise_items(parameters: &Parameters, marketplace_id: Option<&str>) -> Res
         "epid",
         "gtin",
     ])?;
-    if parameters.get("filter").is_some_and(|filter| !is_only_buying_options(filter)) {
-        return Err(narrowed("filter"));
-    }
     if q.contains(['(', '*']) {
         return Err("it asks for several keywords at once".to_owned());
     }
+    parameters.refuse_others(ITEM_PARAMETERS)?;
     let marketplace_id = marketplace_id.unwrap_or("EBAY_US");
     let market =
         ebay::market_of(marketplace_id).ok_or_else(|| format!("the marketplace '{marketplace_id}' is not known"))?;
@@ -163,12 +216,6 @@ fn recognise_items(parameters: &Parameters, marketplace_id: Option<&str>) -> Res
         page_number: Some(parameters.page_number(DEFAULT_LIMIT)?),
         listing_ids: Vec::new(),
     })
-}
-
-/// Tells whether a filter only chooses between auctions and fixed prices.
-fn is_only_buying_options(filter: &str) -> bool {
-    let options = filter.trim().strip_prefix("buyingOptions:{").and_then(|rest| rest.strip_suffix('}'));
-    options.is_some_and(|options| !options.contains(['{', '}', ':']))
 }
 
 fn etsy_site() -> Site {
@@ -195,6 +242,33 @@ impl Parameters {
             Some(name) => Err(narrowed(name)),
             None => Ok(()),
         }
+    }
+
+    /// Refuses a search whose order, filter, scope or fields differ from what the collectors request, and any parameter that is
+    /// not known to leave them alone.
+    fn refuse_others(&self, allowed: Allowed) -> Result<(), String> {
+        for (name, value) in self.0.iter().filter(|(_, value)| !value.trim().is_empty()) {
+            let value = value.trim();
+            let is_allowed = match allowed.iter().find(|(known, _)| known == name).map(|(_, values)| values) {
+                Some(Values::Any) => true,
+                Some(Values::OneOf(values)) => {
+                    let plain = value.replace(' ', "");
+                    values.iter().any(|known| known.eq_ignore_ascii_case(&plain))
+                }
+                Some(Values::Including(values)) => {
+                    value.split(',').any(|part| values.iter().any(|known| known.eq_ignore_ascii_case(part.trim())))
+                }
+                None => false,
+            };
+            if !is_allowed {
+                let value: String = value.chars().take(60).collect();
+                return Err(format!(
+                    "its parameter {name}={value} makes it another search than the collectors' own, so its order, counts and \
+                     prices are not those of the keyword"
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn page_number(&self, default_limit: i32) -> Result<i32, String> {
@@ -239,7 +313,9 @@ mod tests {
             found("amazon GB", Resource::CatalogSearch, "lemon oil", Some(1))
         );
         assert_eq!(
-            keyword("https://openapi.etsy.com/v3/application/listings/active?keywords=stamp&limit=100&sort_on=updated"),
+            keyword(
+                "https://openapi.etsy.com/v3/application/listings/active?keywords=stamp&limit=100&sort_on=score&sort_order=desc"
+            ),
             found("etsy US", Resource::ListingSearch, "stamp", Some(1))
         );
         let batch = get("https://api.etsy.com/v3/application/listings/batch?listing_ids=1,2&listing_ids=3").unwrap();
@@ -262,7 +338,18 @@ mod tests {
             ),
             ("https://a/catalog/2022-04-01/items/B0?marketplaceIds=ATVPDKIKX0DER", "no reader"),
             ("https://a/buy/browse/v1/item_summary/search?gtin=5011100517", "by gtin"),
-            ("https://a/buy/browse/v1/item_summary/search?q=a&filter=price:[1..2]", "narrowed by filter"),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&filter=price:[1..2]", "filter=price:[1..2]"),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&sort=price", "sort=price"),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&sort=newlyListed", "another search"),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&filter=buyingOptions:{AUCTION}", "filter="),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&fieldgroups=ASPECT_REFINEMENTS", "fieldgroups="),
+            ("https://a/buy/browse/v1/item_summary/search?q=a&auto_correct=KEYWORD", "auto_correct="),
+            ("https://a/v3/application/listings/active?keywords=a", "no sort_on"),
+            ("https://a/v3/application/listings/active?keywords=a&sort_on=price", "sort_on=price"),
+            ("https://a/v3/application/listings/active?keywords=a&sort_on=score&is_safe=true", "is_safe=true"),
+            ("https://a/v3/application/listings/active?keywords=a&sort_on=score&currency=EUR", "currency=EUR"),
+            ("https://a/catalog/2022-04-01/items?keywords=a&marketplaceIds=ATVPDKIKX0DER&locale=es_US", "locale=es_US"),
+            ("https://a/catalog/2022-04-01/items?keywords=a&marketplaceIds=ATVPDKIKX0DER&x-new=1", "x-new=1"),
             ("https://a/buy/browse/v1/item_summary/search?q=a&limit=0", "its limit '0'"),
             ("https://a/v3/application/listings/active?limit=5", "no keyword"),
             ("https://api.amazon.com/auth/o2/token", "a token"),

@@ -30,6 +30,10 @@ fn a_good_entry_is_read_with_its_time_and_body() {
     assert_eq!(recorded.entry.open_headers(), serde_json::json!({}));
     assert_eq!((recorded.report.entry_index, recorded.report.url.as_str()), (3, SEARCH));
 
+    let parsed = r#"{"mimeType": "application/json", "text": {"total": 0.10, "itemSummaries": []}}"#;
+    let recorded = read_entry(0, &entry(SEARCH, TIME, 200, parsed)).map_err(|report| report.reason).unwrap();
+    assert_eq!(recorded.body, br#"{"total": 0.10, "itemSummaries": []}"#);
+
     let packed = r#"{"text": "eyJ0b3RhbCI6\nIDB9", "encoding": "base64"}"#;
     let recorded = read_entry(0, &entry(SEARCH, TIME, 200, packed)).map_err(|report| report.reason).unwrap();
     assert_eq!(recorded.body, br#"{"total": 0}"#);
@@ -43,6 +47,8 @@ fn every_other_entry_has_a_reason() {
         (entry(SEARCH, TIME, 200, "{}"), HarOutcome::Unreadable, "without its body"),
         (entry(SEARCH, TIME, 200, r#"{"text": ""}"#), HarOutcome::Unreadable, "without its body"),
         (entry(SEARCH, TIME, 200, r#"{"text": "%", "encoding": "base64"}"#), HarOutcome::Unreadable, "base64"),
+        (entry(SEARCH, TIME, 200, r#"{"text": 5}"#), HarOutcome::Unreadable, "neither a text nor JSON"),
+        (entry(&format!("{SEARCH}&sort=price"), TIME, 200, CONTENT), HarOutcome::NotOurs, "sort=price"),
         (entry(SEARCH, "", 200, CONTENT), HarOutcome::Unreadable, "no time"),
         (entry(SEARCH, "1970-01-01T00:00:00+00:00", 200, CONTENT), HarOutcome::Unreadable, "no time"),
         (entry("https://api.amazon.com/auth/o2/token", TIME, 200, CONTENT), HarOutcome::NotOurs, "token"),
@@ -72,7 +78,7 @@ fn batches_and_page_tokens_belong_to_the_search_before_them() {
     let url = |text: &str| url::Url::parse(text).unwrap();
     let recognised = |text: &str| recognise("GET", &url(text), None).unwrap();
     let mut searches = Searches::default();
-    let search = recognised("https://e/v3/application/listings/active?keywords=a");
+    let search = recognised("https://e/v3/application/listings/active?keywords=a&sort_on=score");
     searches.remember(&search, Some(7), br#"{"count": 1, "results": [{"listing_id": 11}]}"#);
     let batch = recognised("https://e/v3/application/listings/batch?listing_ids=10,11");
     assert_eq!(searches.keyword_of_batch(&batch), Some(7));
