@@ -90,6 +90,30 @@ async fn a_file_is_kept_verbatim_and_read_like_any_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_held_back_reports_it_with_the_commands_that_follow() {
+    let database = database().await;
+    let row = |line: usize| match line {
+        0..4 => format!("desk lamp,2026-02-0{},search_query_volume,many,week\n", line + 1),
+        _ => format!("desk lamp,2025-{:02}-01,monthly_searches,900,month\n", line - 3),
+    };
+    let rows: String = (0..12).map(row).collect();
+    let path = file("broken.csv", &format!("keyword,date,metric,value,period\n{rows}"));
+    let held = import(&database, &path, &[]);
+    assert_eq!(held.status.code(), Some(3), "{}", stderr(&held));
+    let run = database.texts("select crawl_run_id::text from core.publications where state = 'held'").await.remove(0);
+    let publication = &report(&held)["publication"];
+    assert_eq!((publication["state"].as_str(), publication["is_visible"].as_bool()), (Some("held"), Some(false)));
+    assert!(publication["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{publication}");
+    assert_eq!(publication["next"][0], format!("digitallz publications show {run}"));
+    assert_eq!(publication["next"][1], format!("digitallz publications publish {run} --reason TEXT"));
+
+    let good = file("good.csv", "keyword,date,metric,value,period\ndesk lamp,2025-10-01,monthly_searches,900,month\n");
+    let visible = import(&database, &good, &[]);
+    assert_eq!(visible.status.code(), Some(0), "{}", stderr(&visible));
+    assert_eq!(report(&visible)["publication"]["is_visible"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_file_is_stored_once_and_says_so() {
     let database = database().await;
     let path = file("series.csv", SERIES);

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::publication_notice;
 use crate::cli::{Cli, CrawlCommand, Role};
 use crate::commands::keywords::{self, Entry};
 use crate::commands::runs::{self, Sums};
@@ -245,8 +246,13 @@ async fn wait_for(cli: &Cli, session: &Session, crawl_run_ids: &[Uuid]) -> anyho
             ],
         )?,
     }
+    let publications = publication_notice::of_runs(&session.db, crawl_run_ids).await?;
+    for line in publication_notice::lines(&publications) {
+        eprintln!("{line}");
+    }
+    let is_held = publications.iter().any(|publication| publication.state == "held");
     if all.iter().all(|run| run.sums.dead_job_count == 0) {
-        return Ok(Ending::Done);
+        return Ok(if is_held { Ending::PartlyDone } else { Ending::Done });
     }
     for run in all.iter().filter(|run| run.sums.dead_job_count > 0) {
         for cause in runs::dead_letter_causes(&session.db, run.crawl_run_id).await? {

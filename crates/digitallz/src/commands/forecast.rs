@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
+use digitallz_scorer::forecasting::single::Choice;
 use digitallz_scorer::forecasting::{self, ClassReport, Forecasts, Outcome, Settings};
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +35,16 @@ struct ForecastReport {
     left_out_count: usize,
     abstained: Vec<Abstained>,
     classes: Vec<ClassReport>,
+    /// Series that were judged by their own past.
+    choices: Vec<NamedChoice>,
+}
+
+/// What forecasts a series that has no others to learn from.
+#[derive(Debug, Serialize)]
+struct NamedChoice {
+    series: String,
+    #[serde(flatten)]
+    choice: Choice,
 }
 
 /// A series that got no forecast.
@@ -164,6 +175,12 @@ fn report(args: &SeriesForecastArgs, settings: &Settings, file: &SeriesFile, for
         left_out_count: sum(|cleaned| cleaned.left_out_count),
         abstained,
         classes: forecasts.classes,
+        choices: file
+            .series
+            .iter()
+            .zip(forecasts.choices)
+            .filter_map(|(series, choice)| Some(NamedChoice { series: series.name.clone(), choice: choice? }))
+            .collect(),
     }
 }
 
@@ -199,7 +216,18 @@ fn show(cli: &Cli, report: &ForecastReport) -> anyhow::Result<()> {
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{} {what}", output::thousands(*count as i64))),
     );
-    for class in &report.classes {
+    for NamedChoice { series, choice } in &report.choices {
+        let methods: Vec<&str> = choice.methods.iter().map(|method| method.name()).collect();
+        let share = if choice.share < 1.0 && choice.share > 0.0 { ", half of the way from naive" } else { "" };
+        lines.push(format!(
+            "`{series}`: {}{share} (OWA at {} of its own past origins {:.3})",
+            methods.join(" + "),
+            choice.origin_count,
+            choice.owa
+        ));
+    }
+    let is_by_class = report.choices.len() < report.forecast_count;
+    for class in report.classes.iter().filter(|_| is_by_class) {
         lines.push(format!("{} series of {} points:", output::thousands(class.series_count as i64), class.class));
         for panel in &class.panels {
             let experts: Vec<&str> = panel.experts.iter().chain(&panel.hedge).map(|expert| expert.name()).collect();

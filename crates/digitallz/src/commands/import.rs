@@ -9,6 +9,7 @@ use digitallz_processor::imports::{self, ExamineError, HeaderReport, ImportReque
 use serde::Serialize;
 use serde_json::json;
 
+use super::publication_notice::{self, PublicationNotice};
 use crate::cli::{Cli, ImportArgs, ImportKind, Role};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
@@ -50,6 +51,8 @@ struct ImportReport {
     has_more_untracked_keywords: bool,
     untracked_keywords: Vec<String>,
     added_keyword_count: usize,
+    /// Whether the views show its values; nothing in a dry run.
+    publication: Option<PublicationNotice>,
 }
 
 /// A row that broke the contract.
@@ -69,7 +72,8 @@ pub async fn run(cli: &Cli, args: &ImportArgs) -> anyhow::Result<Ending> {
     session.close().await?;
     let report = result?;
     show(cli, &report)?;
-    Ok(if report.quarantined_row_count > 0 { Ending::PartlyDone } else { Ending::Done })
+    let is_hidden = report.publication.as_ref().is_some_and(|publication| !publication.is_visible);
+    Ok(if report.quarantined_row_count > 0 || is_hidden { Ending::PartlyDone } else { Ending::Done })
 }
 
 async fn import(session: &Session, args: &ImportArgs, site: &Site, body: &Spool) -> anyhow::Result<ImportReport> {
@@ -96,6 +100,7 @@ async fn import(session: &Session, args: &ImportArgs, site: &Site, body: &Spool)
     let kept = imports::keep(&session.db, &session.body_stores, site, body, &request, &imported, wishes, now).await?;
     wait_until_read(session, kept).await?;
     take_over(session, kept, &mut report).await?;
+    report.publication = publication_notice::of_payloads(&session.db, &[kept.raw_payload_id]).await?.pop();
     Ok(report)
 }
 
@@ -177,6 +182,7 @@ fn report(site: &Site, request: &ImportRequest, imported: Imported, is_dry_run: 
         has_more_untracked_keywords: keywords.is_cut,
         untracked_keywords: keywords.untracked.into_keys().take(NAMED_IN_JSON).collect(),
         added_keyword_count: 0,
+        publication: None,
     }
 }
 
@@ -286,5 +292,6 @@ fn show(cli: &Cli, report: &ImportReport) -> anyhow::Result<()> {
             named.join(", ")
         ));
     }
+    lines.extend(publication_notice::lines(report.publication.as_slice()));
     output::print(&lines.join("\n"))
 }

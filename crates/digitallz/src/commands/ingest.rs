@@ -3,6 +3,7 @@
 use digitallz_collector::recording;
 use serde_json::json;
 
+use super::publication_notice::{self, PublicationNotice};
 use crate::cli::{Cli, IngestArgs, Role};
 use crate::demo_mark;
 use crate::exit::{Ending, UserError};
@@ -42,8 +43,12 @@ async fn ingest(cli: &Cli, session: &Session, args: &IngestArgs) -> anyhow::Resu
         )
         .into());
     }
-    report(cli, &reports)?;
-    Ok(if failed_file_count > 0 { Ending::PartlyDone } else { Ending::Done })
+    let payloads: Vec<i64> =
+        reports.iter().flat_map(|report| &report.entries).filter_map(|entry| entry.raw_payload_id).collect();
+    let publications = publication_notice::of_payloads(&session.db, &payloads).await?;
+    report(cli, &reports, &publications)?;
+    let is_hidden = publications.iter().any(|publication| !publication.is_visible);
+    Ok(if failed_file_count > 0 || is_hidden { Ending::PartlyDone } else { Ending::Done })
 }
 
 /// Reads the stored answers here and now, whether or not another process would.
@@ -65,12 +70,16 @@ async fn open_recording_jobs(session: &Session) -> Result<i64, sqlx::Error> {
     .await
 }
 
-fn report(cli: &Cli, reports: &[recording::HarReport]) -> anyhow::Result<()> {
+fn report(cli: &Cli, reports: &[recording::HarReport], publications: &[PublicationNotice]) -> anyhow::Result<()> {
     if cli.json {
-        return output::print_json(&json!({ "recordings": reports, "meta": { "count": reports.len() } }));
+        let meta = json!({ "count": reports.len() });
+        return output::print_json(&json!({ "recordings": reports, "publications": publications, "meta": meta }));
     }
     for report in reports {
         output::print(&report.to_string())?;
+    }
+    for line in publication_notice::lines(publications) {
+        output::print(&line)?;
     }
     Ok(())
 }

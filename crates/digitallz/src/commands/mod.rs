@@ -14,6 +14,7 @@ mod jobs;
 pub mod keywords;
 mod models;
 pub mod predictions;
+mod publication_notice;
 mod publications;
 mod quarantine;
 mod reprocess;

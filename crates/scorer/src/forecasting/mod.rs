@@ -23,6 +23,7 @@ pub mod origins;
 pub mod others;
 pub mod random;
 pub mod season;
+pub mod single;
 pub mod smoothing;
 pub mod statistics;
 pub mod theta;
@@ -94,6 +95,8 @@ pub struct Forecasts {
     pub cleaned: Vec<Cleaned>,
     /// Who had a say, by class.
     pub classes: Vec<ClassReport>,
+    /// Of fewer than [`single::SERIES_ENOUGH`] series, what forecasts each whose own past decided; the classes had no say then.
+    pub choices: Vec<Option<single::Choice>>,
 }
 
 /// Who had a say about a class of histories.
@@ -138,9 +141,18 @@ pub fn forecast(
         ends.map(|ends| ends.iter().zip(series).map(|(end, values)| end - missing(values)).collect());
     let trained = Trained::learn(&all, ends.as_deref(), settings, progress)?;
     let ask = |(place, history): (usize, &&[f64])| trained.ask(history, ends.as_ref().map(|ends| ends[place]));
-    let outcomes = all.par_iter().enumerate().map(ask).collect();
+    let mut outcomes: Vec<Outcome> = all.par_iter().enumerate().map(ask).collect();
+    let mut choices = vec![None; all.len()];
+    if all.len() < single::SERIES_ENOUGH {
+        for (place, history) in all.iter().enumerate() {
+            if let Some((forecast, choice)) = single::forecast(history, settings) {
+                outcomes[place] = Outcome::Forecast(forecast);
+                choices[place] = Some(choice);
+            }
+        }
+    }
     let classes = trained.classes.into_iter().map(|class| class.report).collect();
-    Ok(Forecasts { outcomes, cleaned, classes })
+    Ok(Forecasts { outcomes, cleaned, classes, choices })
 }
 
 /// What was learnt of many series: everything that a forecast needs besides the history.
