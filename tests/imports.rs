@@ -180,11 +180,11 @@ async fn what_cannot_be_trusted_is_refused_with_the_next_step_and_stores_nothing
     for (name, bytes, more, code, word) in [
         ("unknown.csv", b"Term,Searches\nlamp,5\n".to_vec(), &[][..], 1, "expected: search-terms"),
         (
-            "latin.csv",
-            [SERIES.as_bytes(), b"k\xfcche,2026-02-01,search_query_volume,1,week\n"].concat(),
+            "turkish.csv",
+            [SERIES.as_bytes(), b"i\xfekur,2026-02-01,search_query_volume,1,week\n"].concat(),
             &[],
             1,
-            "--encoding windows-1252",
+            "windows-1254",
         ),
         ("series.csv", SERIES.as_bytes().to_vec(), &["--kind", "interest"], 1, "expected: interest"),
         ("series.csv", SERIES.as_bytes().to_vec(), &["--market", "ZZ"], 2, "unknown market"),
