@@ -97,7 +97,7 @@ async fn an_import_that_is_held_back_reports_it_with_the_commands_that_follow() 
         _ => format!("desk lamp,2025-{:02}-01,monthly_searches,900,month\n", line - 3),
     };
     let rows: String = (0..12).map(row).collect();
-    let path = file("broken.csv", &format!("keyword,date,metric,value,period\n{rows}"));
+    let path = file("broken.csv", format!("keyword,date,metric,value,period\n{rows}"));
     let held = import(&database, &path, &[]);
     assert_eq!(held.status.code(), Some(3), "{}", stderr(&held));
     let run = database.texts("select crawl_run_id::text from core.publications where state = 'held'").await.remove(0);

@@ -86,7 +86,7 @@ impl Method {
         let two_seasons = history.len() >= 2 * season && season > 1;
         let points = match self {
             Method::Naive => vec![last; horizons],
-            Method::Mean => vec![mean(&history[history.len().saturating_sub(season.min(13).max(2))..]); horizons],
+            Method::Mean => vec![mean(&history[history.len().saturating_sub(season.clamp(2, 13))..]); horizons],
             Method::SeasonalNaive => seasonal_naive(history, season, horizons)?,
             Method::SeasonalDrift | Method::SeasonalGrowth => {
                 if !two_seasons {
