@@ -1,6 +1,6 @@
 //! Forecasts of series without others to learn from: methods are judged at rolling origins of the series itself.
 //!
-//! Every method forecasts from up to [`ORIGINS_MAX`] past origins. Those whose error comes near the smallest are averaged, and
+//! Every method forecasts from up to 36 past origins. Those whose error comes near the smallest are averaged, and
 //! followed away from naive as far as their gain exceeds its noise: fully from three standard errors, half from two, not at all
 //! below. Origins overlap, so the standard error counts stretches of a horizon and not origins. Intervals are the conformal
 //! quantiles of the absolute errors of that same combination at the origins (Vovk 2015), pooled with neighbouring horizons,
